@@ -15,3 +15,8 @@ var Locales embed.FS
 //
 //go:embed remote
 var Scripts embed.FS
+
+// Drills is the list of drills, drills/drills.yaml.
+//
+//go:embed drills
+var Drills embed.FS

@@ -1,0 +1,45 @@
+# make help lists the targets. Only Go (and git, for the version) is needed.
+
+GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS := $(if $(VERSION),-X main.version=$(VERSION))
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+.PHONY: build
+build: ## write bin/novatui
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/novatui ./cmd/novatui
+
+.PHONY: drill
+drill: build ## the wizard on a lab with one broken member
+	bin/novatui drill
+
+.PHONY: test
+test: ## vet, and every test with the race detector (takes minutes: real etcd, real SSH)
+	go vet ./...
+	go test -race -timeout 30m ./...
+
+.PHONY: lint
+lint: ## golangci-lint, as .golangci.yml says (the first time builds it: about 2 minutes)
+	go run $(GOLANGCI_LINT) run ./...
+
+.PHONY: fmt
+fmt: ## format the Go code
+	gofmt -w $$(git ls-files '*.go')
+
+.PHONY: golden
+golden: ## write the golden files again; look at the diff before committing it
+	go test ./ui/... -update
+
+.PHONY: bench
+bench: build ## the figures of docs/benchmarks.md
+	go test -run '^$$' -bench . -benchtime 3x ./...
+
+.PHONY: clean
+clean: ## remove what build wrote
+	rm -rf bin
