@@ -5,6 +5,9 @@
 package etcdops
 
 import (
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -126,6 +129,10 @@ type UnitFacts struct {
 	Restart       string `json:"restart"`       // the unit's Restart=
 	RestartMillis int64  `json:"restart_ms"`
 	User          string `json:"user,omitempty"`
+	// Held: our own drop-in keeps the unit from starting (see Host.HoldDown).
+	Held bool `json:"held,omitempty"`
+	// EnvironmentFiles are the env files that the unit reads, where known.
+	EnvironmentFiles []string `json:"environment_files,omitempty"`
 }
 
 // Running reports whether the unit's main process is up.
@@ -133,7 +140,7 @@ func (u UnitFacts) Running() bool { return u.Active == "active" && u.Sub == "run
 
 // Masked reports whether systemd refuses to start the unit.
 func (u UnitFacts) Masked() bool {
-	return u.Load == "masked" || strings.HasPrefix(u.UnitFile, "masked")
+	return u.Load == "masked" || strings.HasPrefix(u.UnitFile, "masked") || u.Held
 }
 
 // LogLine is one line of a journal.
@@ -178,6 +185,39 @@ func (e EnvFacts) PeerURLs() []string { return splitList(e.Values["ETCD_INITIAL_
 // ClientURLs is ETCD_ADVERTISE_CLIENT_URLS, split.
 func (e EnvFacts) ClientURLs() []string { return splitList(e.Values["ETCD_ADVERTISE_CLIENT_URLS"]) }
 
+// listenPorts are the ports that the file makes etcd listen on, with etcd's
+// own defaults where it says nothing.
+func (e EnvFacts) listenPorts() []PortFact {
+	var ports []PortFact
+	for _, l := range []struct{ use, list string }{
+		{"client", firstOf(e.Values["ETCD_LISTEN_CLIENT_URLS"], "http://localhost:2379")},
+		{"peer", firstOf(e.Values["ETCD_LISTEN_PEER_URLS"], "http://localhost:2380")},
+		{"metrics", e.Values["ETCD_LISTEN_METRICS_URLS"]},
+	} {
+		for _, s := range splitList(l.list) {
+			u, err := url.Parse(s)
+			if err != nil {
+				continue
+			}
+			n, err := strconv.Atoi(u.Port())
+			known := slices.ContainsFunc(ports, func(p PortFact) bool { return p.Port == n })
+			if err == nil && n > 0 && !known {
+				ports = append(ports, PortFact{Port: n, Use: l.use})
+			}
+		}
+	}
+	return ports
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
 func splitList(s string) []string {
 	var list []string
 	for _, part := range strings.Split(s, ",") {
@@ -193,11 +233,18 @@ type ToolVersions struct {
 	Etcd    string `json:"etcd,omitempty"`
 	Etcdctl string `json:"etcdctl,omitempty"`
 	Etcdutl string `json:"etcdutl,omitempty"`
+	// Where they were found: in the configured folder, or else in PATH.
+	EtcdPath    string `json:"etcd_path,omitempty"`
+	EtcdctlPath string `json:"etcdctl_path,omitempty"`
+	EtcdutlPath string `json:"etcdutl_path,omitempty"`
 }
 
 // DirFacts describes a data or WAL directory and the file system under it.
 type DirFacts struct {
-	Path       string `json:"path"`
+	Path string `json:"path"` // as the env file names it
+	// Real is the directory itself when Path is, or leads through, a symbolic
+	// link; empty when it is Path.
+	Real       string `json:"real,omitempty"`
 	Exists     bool   `json:"exists"`
 	MountPoint bool   `json:"mount_point"`
 	Owner      string `json:"owner"` // names where the node knows them, else ids
@@ -217,6 +264,14 @@ type DirFacts struct {
 	// Holders are pids with an open file inside.
 	Holders []int  `json:"holders,omitempty"`
 	Error   string `json:"error,omitempty"`
+}
+
+// Actual is the directory itself, links resolved.
+func (d DirFacts) Actual() string {
+	if d.Real != "" {
+		return d.Real
+	}
+	return d.Path
 }
 
 // CertFacts is one certificate file that etcd or etcdctl uses on the node.

@@ -1,0 +1,147 @@
+# Shared by the scripts of this folder; included by a line "#include lib.sh".
+# POSIX sh. Exit statuses: 0 done (or done before), 1 failed, 3 refused and
+# nothing changed, 4 a check whose answer is no.
+set -u
+export LC_ALL=C
+unset CDPATH
+umask 077
+
+refuse() { printf '%s\n' "refused: $*" >&2; exit 3; }
+fail() { printf '%s\n' "failed: $*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# exists PATH: also true for a dangling link.
+exists() { [ -e "$1" ] || [ -L "$1" ]; }
+
+# is_empty DIR: no entry at all; a directory that cannot be read is not empty.
+is_empty() {
+	entries=$(ls -A -- "$1" 2>/dev/null) || return 1
+	[ -z "$entries" ]
+}
+
+# sane PATH: the last line of defence behind the Go side's own check.
+sane() {
+	case $1 in
+		/*/*) ;;
+		*) refuse "$1 is not an absolute path of two levels or more" ;;
+	esac
+	case $1/ in
+		*/../* | */./* | *//*) refuse "$1 is not in its simplest form" ;;
+	esac
+	case $1 in
+		/var/lib | /var/log | /usr/* | /etc/* | /proc/* | /sys/* | /dev/* | /bin/* | /sbin/* | /boot/* | /lib/* | /run/*)
+			refuse "$1 belongs to the system" ;;
+	esac
+}
+
+# meta PATH: owner, group, octal mode, device, inode, size, modification time.
+meta() {
+	stat -c '%U %G %a %d %i %s %Y' -- "$1" 2>/dev/null || stat -f '%Su %Sg %Lp %d %i %z %m' "$1" 2>/dev/null
+}
+
+# label PATH: the SELinux label, or nothing.
+label() {
+	case $(uname -s) in Linux) ;; *) return 0 ;; esac
+	l=$(stat -c '%C' -- "$1" 2>/dev/null) || return 0
+	case $l in '' | '?') ;; *) printf '%s' "$l" ;; esac
+}
+
+# is_mount DIR: a mount point, bind mounts on the same device included.
+is_mount() {
+	if [ -r /proc/self/mountinfo ]; then
+		printf '%s\n' "$1" | awk '
+			NR == FNR { want = $0; next }
+			{ p = $5; gsub(/\\040/, " ", p); gsub(/\\011/, "\t", p); gsub(/\\134/, "\\", p) }
+			p == want { found = 1 }
+			END { exit !found }' - /proc/self/mountinfo
+		return
+	fi
+	[ "$(stat -f %d "$1" 2>/dev/null)" != "$(stat -f %d "$1/.." 2>/dev/null)" ]
+}
+
+# holders DIR: pids of the processes that have DIR or a file below it open. A
+# process of etcd that we may not look into is listed as well. Status 1: there
+# is no way to tell.
+holders() {
+	if [ -d /proc/self/fd ]; then
+		# One ls for all processes: thousands of readlink calls would be slow.
+		# The name is handed over on standard input, because awk -v would
+		# read escapes in it.
+		{
+			printf '%s\n' "$1"
+			ls -l /proc/[0-9]*/fd /proc/[0-9]*/cwd 2>/dev/null
+		} | awk '
+			NR == 1 { dir = $0; next }
+			/^\/proc\/[0-9]+\/fd:$/ { split($0, part, "/"); pid = part[3]; next }
+			{
+				i = index($0, " -> ")
+				if (!i) next
+				target = substr($0, i + 4)
+				owner = pid
+				if (match($0, /\/proc\/[0-9]+\/cwd -> /)) {
+					split(substr($0, RSTART, RLENGTH), part, "/")
+					owner = part[3]
+				}
+				if (target == dir || index(target, dir "/") == 1) print owner
+			}' | sort -nu | grep -v -x "$$"
+		if [ "$(id -u)" != 0 ]; then
+			for p in /proc/[0-9]*; do
+				[ -r "$p/fd" ] && ls "$p/fd" >/dev/null 2>&1 && continue
+				[ "$(cat "$p/comm" 2>/dev/null)" = etcd ] && printf '%s\n' "${p#/proc/}"
+			done
+		fi
+		return 0
+	fi
+	have lsof || return 1
+	{
+		printf '%s\n' "$1"
+		lsof -nP -F pn 2>/dev/null
+	} | awk '
+		NR == 1 { dir = $0; next }
+		/^p/ { pid = substr($0, 2) }
+		/^n/ { n = substr($0, 2); if (n == dir || index(n, dir "/") == 1) print pid }' | sort -nu
+	return 0
+}
+
+# not_held DIR…: refuses while any process holds one of them.
+not_held() {
+	for d in "$@"; do
+		[ -d "$d" ] || continue
+		pids=$(holders "$d") || refuse "cannot tell whether a process holds $d (no /proc and no lsof)"
+		[ -z "$pids" ] || refuse "$d is held by process $(printf '%s' "$pids" | tr '\n' ' ')"
+	done
+}
+
+# give PATH USER GROUP MODE LABEL: owner, group, mode and label; -R when the
+# sixth argument says so. Only what differs is changed, so that no right to
+# change it is needed when it is right already.
+give() {
+	set -- "$1" "$2" "$3" "$4" "$5" "${6:-}"
+	m=$(meta "$1") || fail "cannot read the owner of $1"
+	m=${m% * * * *}
+	if [ "${m% *}" != "$2 $3" ] || { [ -n "$6" ] && [ "$(id -u)" = 0 ]; }; then
+		chown ${6:+-R} -- "$2:$3" "$1" || fail "chown $2:$3 $1"
+	fi
+	chmod -- "$4" "$1" || fail "chmod $4 $1"
+	if [ -n "$5" ] && have chcon; then
+		chcon ${6:+-R} -- "$5" "$1" || fail "chcon $5 $1"
+	fi
+}
+
+# sum FILE: its sha256 in hexadecimal.
+sum() {
+	if have sha256sum; then s=$(sha256sum <"$1"); elif have shasum; then s=$(shasum -a 256 <"$1"); else
+		s=$(openssl dgst -sha256 -r <"$1")
+	fi || return 1
+	s=${s%% *}
+	[ "${#s}" = 64 ] && printf '%s' "$s"
+}
+
+# size FILE in bytes.
+size() { wc -c <"$1" | tr -d ' '; }
+
+# settle PATH: onto the disk, as far as this system can.
+settle() { sync "$1" 2>/dev/null || sync; }
+
+# unit_prop UNIT PROPERTY: what systemd says, or nothing.
+unit_prop() { systemctl show "$1" --no-pager --property="$2" 2>/dev/null | sed -n "s/^$2=//p" | head -n 1; }

@@ -1,0 +1,53 @@
+# move-aside.sh DIR ASIDE MOUNT: renames DIR to ASIDE; of a mount point the
+# contents move into ASIDE, a folder inside it. Never deletes anything.
+#include lib.sh
+dir=$1 aside=$2 mount=$3
+sane "$dir"
+sane "$aside"
+
+if [ "$mount" = 1 ]; then
+	[ "${aside%/*}" = "$dir" ] || refuse "$aside is not inside $dir"
+	[ -d "$dir" ] && [ ! -L "$dir" ] || refuse "$dir is not a directory"
+	# A symbol for what is left to move: everything except lost+found and what
+	# was set aside.
+	left() { ls -A -- "$dir" | grep -v -x -e 'lost+found' | grep -v '^novatui-'; }
+	if [ -z "$(left)" ]; then
+		exists "$aside" && echo 'result=already' || echo 'result=nothing'
+		exit 0
+	fi
+	not_held "$dir"
+	mkdir -p -- "$aside" || fail "mkdir $aside"
+	# Names collide when a run was stopped half-way and something was made
+	# again since: then nothing moves.
+	for f in "$dir"/* "$dir"/.[!.]* "$dir"/..?*; do
+		n=${f##*/}
+		case $n in 'lost+found' | novatui-*) continue ;; esac
+		exists "$f" && exists "$aside/$n" && refuse "$n is in $dir and in $aside"
+	done
+	for f in "$dir"/* "$dir"/.[!.]* "$dir"/..?*; do
+		n=${f##*/}
+		case $n in 'lost+found' | novatui-*) continue ;; esac
+		exists "$f" || continue
+		mv -- "$f" "$aside/$n" || fail "mv $f"
+	done
+	settle "$dir"
+	[ -z "$(left)" ] || fail "$dir is not free"
+	echo 'result=moved'
+	exit 0
+fi
+
+if ! exists "$dir"; then
+	exists "$aside" && echo 'result=already' || echo 'result=nothing'
+	exit 0
+fi
+[ -d "$dir" ] && [ ! -L "$dir" ] || refuse "$dir is not a directory"
+if exists "$aside"; then
+	refuse "$aside exists already"
+fi
+[ "${aside%/*}" = "${dir%/*}" ] || refuse "$aside is not beside $dir"
+if is_mount "$dir"; then refuse "$dir is a mount point"; fi
+not_held "$dir"
+mv -- "$dir" "$aside" || fail "mv $dir $aside"
+settle "${dir%/*}"
+if exists "$dir"; then fail "$dir is still there"; fi
+echo 'result=moved'

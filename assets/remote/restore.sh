@@ -1,0 +1,35 @@
+# restore.sh STAGING WALSTAGING USER GROUP MODE LABEL TOOL…: runs the restore
+# tool, which must write into STAGING (and WALSTAGING), and gives the result
+# its owner. The mark of a complete restore is the file STAGING.ok beside it:
+# a directory without it is never used.
+#include lib.sh
+staging=$1 wal=$2 user=$3 group=$4 mode=$5 selinux=$6
+shift 6
+sane "$staging"
+[ -z "$wal" ] || sane "$wal"
+complete() {
+	[ -f "$staging/member/snap/db" ] || return 1
+	for w in "${wal:-$staging/member/wal}"/*.wal; do [ -f "$w" ] && return 0; done
+	return 1
+}
+if exists "$staging.ok"; then
+	complete || refuse "$staging.ok is there, but $staging is not complete"
+	echo 'result=already'
+	exit 0
+fi
+for d in "$staging" ${wal:+"$wal"}; do
+	exists "$d" || continue
+	i=1
+	while exists "$d.failed-$i"; do i=$((i + 1)); done
+	mv -- "$d" "$d.failed-$i" || fail "mv $d"
+done
+mkdir -p -- "${staging%/*}" ${wal:+"${wal%/*}"} || fail "mkdir"
+"$@" || fail "$1 ended with status $?"
+# etcdctl 3.6 and later print help for a command that is gone, with status 0.
+complete || fail "$1 made no complete data directory"
+give "$staging" "$user" "$group" "$mode" "$selinux" R
+[ -z "$wal" ] || give "$wal" "$user" "$group" "$mode" "$selinux" R
+sync
+: >"$staging.ok" || fail "writing $staging.ok"
+settle "$staging.ok"
+echo 'result=restored'
