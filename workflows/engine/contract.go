@@ -30,6 +30,22 @@ var (
 	ErrStopped = errors.New("stopped part-way")
 	// ErrUnknown: the outcome of a step is not known. (6)
 	ErrUnknown = errors.New("outcome unknown")
+	// ErrInterrupted: the operator stopped or aborted the run. (130)
+	ErrInterrupted = errors.New("interrupted by the operator")
+	// ErrInvalidPlan: the plan breaks a rule of Build, or it is data alone
+	// (read from a file) and was not built again. (1)
+	ErrInvalidPlan = errors.New("invalid plan")
+	// ErrStateDir: the folder of the runs cannot be written, or its disk is
+	// full; nothing was changed. (1)
+	ErrStateDir = errors.New("the folder of the runs cannot be used")
+	// ErrJournal: a journal is damaged, too new, or cannot be written. (1, or
+	// 4 when it happens during a run)
+	ErrJournal = errors.New("journal")
+	// ErrRunDone: there is nothing to resume. (1)
+	ErrRunDone = errors.New("the run is done already")
+	// ErrSlot: a slot @{name} has no value yet, or a value that must not be
+	// put in its place.
+	ErrSlot = errors.New("slot")
 )
 
 // Approval is what the operator typed before a run.
@@ -41,10 +57,15 @@ type Approval struct {
 }
 
 // Conns gives the connection to a node. It may connect again when the last
-// connection broke.
+// connection broke; it must when the connection that it would give is closed.
 type Conns interface {
 	Conn(ctx context.Context, node string) (remote.Conn, error)
 }
 
-// Exec is what a step's functions act through; see exec.go.
-type Exec struct{}
+// Reconnector is a Conns that can be told that the connection it gave is no
+// longer to be trusted. The engine asks for a fresh one after a command's end
+// was not seen, before it probes what became of it. Other steps may still be
+// using the old connection, so it must not be closed while they do.
+type Reconnector interface {
+	Reconnect(ctx context.Context, node string) (remote.Conn, error)
+}

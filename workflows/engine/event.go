@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/novatui/novatui/assets/msg"
+	"github.com/novatui/novatui/remote"
 )
 
 // EventSchema is the version of the events' JSON (NDJSON of apply and resume,
@@ -14,7 +15,9 @@ const EventSchema = "novatui/event/v1"
 type EventType string
 
 // The events of a run. Those marked J are written to the journal and synced
-// to disk before the run goes on; all are in the Feed.
+// to disk before the run goes on (commands of effect Read are written at once
+// and synced with the next event: no resume depends on them); all are in the
+// Feed. A dry run has no journal.
 const (
 	RunStarted   EventType = "run-started"   // J
 	RunResumed   EventType = "run-resumed"   // J
@@ -25,11 +28,13 @@ const (
 	GuardChecked EventType = "guard"         // J when it warned, blocked or was overridden
 	StepIntent   EventType = "step-intent"   // J; right before Do
 	CommandStart EventType = "command"       // J; Line is redacted
-	CommandEnd   EventType = "command-end"   // J; Exit
+	CommandEnd   EventType = "command-end"   // J; Exit, or Error and Outcome; Ref
 	StepDone     EventType = "step-done"     // J; verified
 	StepFailed   EventType = "step-failed"   // J; Error, Outcome
 	ValueSet     EventType = "value"         // J; a slot was filled
 	Note         EventType = "note"          // progress in words, not journalled
+	Warning      EventType = "warning"       // J; Text: something odd that stops nothing
+	WouldRun     EventType = "would-run"     // dry run: a step, or with Line a command of it
 	Paused       EventType = "paused"        // at a boundary, on request
 	Continued    EventType = "continued"
 	RunStopped   EventType = "run-stopped" // J; Outcome, Error
@@ -70,6 +75,19 @@ type Event struct {
 	// Name and Value of a slot.
 	Name  string `json:"name,omitempty"`
 	Value string `json:"value,omitempty"`
+	// Effect is that of a command, or of a step (step-intent).
+	Effect remote.Effect `json:"effect,omitempty"`
+	// Ref is, in command-end, the Seq of the command event it belongs to.
+	Ref uint64 `json:"ref,omitempty"`
+	// Changed says, in step-failed, that the step may have changed something.
+	Changed bool `json:"changed,omitempty"`
+	// Schema, Hash (of the plan), Version (of the program), Approval and
+	// DryRun are in run-started and run-resumed.
+	Schema   string    `json:"schema,omitempty"`
+	Hash     string    `json:"hash,omitempty"`
+	Version  string    `json:"version,omitempty"`
+	Approval *Approval `json:"approval,omitempty"`
+	DryRun   bool      `json:"dry_run,omitempty"`
 	// Text is for people; Error the raw error.
 	Text  msg.Msg `json:"text,omitzero"`
 	Error string  `json:"error,omitempty"`
@@ -82,6 +100,10 @@ type OutputLine struct {
 	Node string    `json:"node"`
 	Kind LineKind  `json:"kind"`
 	Text string    `json:"text"` // cleaned of terminal escapes
+	// Msg is the text of a LineNote; Text is empty then.
+	Msg msg.Msg `json:"msg,omitzero"`
+	// Missing is how many lines a LineGap stands for.
+	Missing uint64 `json:"missing,omitempty"`
 }
 
 // LineKind tells commands from output.
@@ -92,6 +114,6 @@ const (
 	LineCommand LineKind = "command" // "$ …"
 	LineOut     LineKind = "out"
 	LineErr     LineKind = "err"
-	LineNote    LineKind = "note" // ours, in words
-	LineGap     LineKind = "gap"  // "… N lines, see the transcript"
+	LineNote    LineKind = "note" // ours, in words: Msg
+	LineGap     LineKind = "gap"  // Missing lines are only in the transcript
 )

@@ -1,0 +1,183 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/user"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// Holder is who holds a cluster.
+type Holder struct {
+	Cluster string    `json:"cluster"`
+	Run     string    `json:"run"`
+	Owner   string    `json:"owner"` // the user's name
+	Host    string    `json:"host"`  // the operator's machine
+	PID     int       `json:"pid"`
+	Since   time.Time `json:"since"`
+}
+
+// LockedError says who holds the cluster; Holder is zero when that could not
+// be read. It matches ErrLocked.
+type LockedError struct{ Holder Holder }
+
+// Error names the holder.
+func (e *LockedError) Error() string {
+	h := e.Holder
+	if h.Run == "" {
+		return ErrLocked.Error()
+	}
+	return fmt.Sprintf("%v: %s@%s, run %s, process %d, since %s",
+		ErrLocked, h.Owner, h.Host, h.Run, h.PID, h.Since.Format(time.RFC3339))
+}
+
+// Unwrap is ErrLocked.
+func (e *LockedError) Unwrap() error { return ErrLocked }
+
+// Lease lets one run have a cluster. Options.Lease takes one; LocalLease,
+// which guards against a second run on this machine, is used when there is
+// none.
+type Lease interface {
+	// Acquire takes the cluster or returns an error that wraps ErrLocked (a
+	// *LockedError where the holder is known).
+	Acquire(ctx context.Context, h Holder) (Held, error)
+}
+
+// Held is a lease that was acquired.
+type Held interface {
+	// Check reports whether the lease is still ours. The run asks before each
+	// step that changes anything.
+	Check(ctx context.Context) error
+	// Release gives it back; the run calls it once, at its end.
+	Release() error
+}
+
+// LocalLease is a lock file per cluster, held by flock(2), so that a crash
+// releases it.
+type LocalLease struct {
+	Dir string // the folder of the runs
+}
+
+func (l LocalLease) path(cluster string) string {
+	name := url.PathEscape(cluster)
+	if len(name) > 100 {
+		sum := sha256.Sum256([]byte(cluster))
+		name = hex.EncodeToString(sum[:])
+	}
+	return filepath.Join(l.Dir, ".locks", name+".lock")
+}
+
+// lockPatience is how long Acquire tries: somebody who only looks who holds a
+// lock (Holder) has it for an instant.
+const lockPatience = 200 * time.Millisecond
+
+// Acquire implements Lease.
+func (l LocalLease) Acquire(ctx context.Context, h Holder) (Held, error) {
+	path := l.path(h.Cluster)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrStateDir, err)
+	}
+	lock := flock.New(path, flock.SetPermissions(0o600))
+	patience, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	ok, err := lock.TryLockContext(patience, lockPatience/10)
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("locking %s: %w", path, err)
+	}
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return nil, fmt.Errorf("%w: locking %s: %w", ErrStateDir, path, err)
+	}
+	if !ok {
+		// Who it is may be just being written; the lock is what counts.
+		holder, _ := readHolder(path)
+		return nil, &LockedError{Holder: holder}
+	}
+	held := &localHeld{lock: lock, path: path}
+	b, err := json.Marshal(h)
+	if err == nil {
+		err = os.WriteFile(path, append(b, '\n'), 0o600)
+	}
+	if err == nil {
+		held.stat, err = lock.Stat()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrStateDir, err), lock.Unlock())
+	}
+	return held, nil
+}
+
+// Holder reports who holds the cluster on this machine; ok is false when
+// nobody does.
+func (l LocalLease) Holder(cluster string) (h Holder, ok bool) {
+	path := l.path(cluster)
+	if _, err := os.Stat(path); err != nil {
+		return Holder{}, false
+	}
+	lock := flock.New(path)
+	free, err := lock.TryRLock()
+	if err == nil && free {
+		_ = lock.Unlock()
+		return Holder{}, false
+	}
+	h, _ = readHolder(path)
+	return h, true
+}
+
+func readHolder(path string) (Holder, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Holder{}, err
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, 64<<10))
+	if err != nil {
+		return Holder{}, err
+	}
+	var h Holder
+	err = json.Unmarshal(b, &h)
+	return h, err
+}
+
+type localHeld struct {
+	lock *flock.Flock
+	path string
+	stat os.FileInfo
+}
+
+// Check finds out whether the file that is locked still is the one that a
+// second run would lock.
+func (h *localHeld) Check(context.Context) error {
+	now, err := os.Stat(h.path)
+	if err != nil {
+		return fmt.Errorf("%w: the lock file is gone: %w", ErrLocked, err)
+	}
+	if !os.SameFile(now, h.stat) {
+		return fmt.Errorf("%w: the lock file %s was replaced", ErrLocked, h.path)
+	}
+	return nil
+}
+
+// Release empties the file, which stays, and unlocks it. Removing it would
+// let two others lock two different files.
+func (h *localHeld) Release() error {
+	return errors.Join(os.Truncate(h.path, 0), h.lock.Unlock())
+}
+
+func newHolder(cluster, run string, now time.Time) Holder {
+	h := Holder{Cluster: cluster, Run: run, PID: os.Getpid(), Since: now.UTC()}
+	if u, err := user.Current(); err == nil {
+		h.Owner = u.Username
+	}
+	h.Host, _ = os.Hostname()
+	return h
+}

@@ -1,0 +1,421 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/novatui/novatui/remote"
+)
+
+// stepEnd is how one step ended. The zero value is a good end.
+type stepEnd struct {
+	step    *Step
+	outcome Outcome // empty: well, or not begun because the run halts
+	err     error
+	changed bool // may have changed something
+	halted  bool // not begun
+}
+
+// main runs the stages and closes the run.
+func (r *Run) main(ctx context.Context) {
+	ends, err := protect("the run loop", func() ([]stepEnd, error) { return r.stages(ctx) })
+	r.finish(r.conclude(ends, err))
+}
+
+// stages runs one stage after the other. The steps' ends are those of all
+// stages up to the first that did not end well; the error is why the run
+// halted without a step's fault.
+func (r *Run) stages(ctx context.Context) ([]stepEnd, error) {
+	var all []stepEnd
+	for i := range r.plan.Stages {
+		stage := &r.plan.Stages[i]
+		if r.stageFinished(stage) {
+			continue
+		}
+		if err := r.boundary(ctx); err != nil {
+			return all, err
+		}
+		if _, err := r.emit(Event{Type: StageStarted, Stage: stage.ID, Text: stage.Title}); err != nil {
+			return all, err
+		}
+		ends := r.stage(ctx, stage)
+		all = append(all, ends...)
+		failed := slices.ContainsFunc(ends, func(e stepEnd) bool { return e.outcome != "" })
+		halted := slices.ContainsFunc(ends, func(e stepEnd) bool { return e.halted })
+		switch {
+		case failed:
+			return all, nil
+		case halted:
+			if err := r.halted(ctx); err != nil {
+				return all, err
+			}
+			return all, fmt.Errorf("stage %s was not finished", stage.ID)
+		}
+		if _, err := r.emit(Event{Type: StageDone, Stage: stage.ID}); err != nil {
+			return all, err
+		}
+	}
+	return all, nil
+}
+
+func (r *Run) stageFinished(stage *Stage) bool {
+	for i := range stage.Steps {
+		if !r.state.Step(stage.Steps[i].ID).Status.Finished() {
+			return false
+		}
+	}
+	return slices.Contains(r.state.StagesDone, stage.ID)
+}
+
+// stage runs the steps of a stage: those of one node in order, the nodes at
+// once. After a failure what runs may end, and nothing new begins.
+func (r *Run) stage(ctx context.Context, stage *Stage) []stepEnd {
+	ends := make([]stepEnd, len(stage.Steps))
+	var nodes []string
+	byNode := map[string][]int{}
+	for i := range stage.Steps {
+		step := &stage.Steps[i]
+		ends[i] = stepEnd{step: step, halted: true}
+		if len(byNode[step.Node]) == 0 {
+			nodes = append(nodes, step.Node)
+		}
+		byNode[step.Node] = append(byNode[step.Node], i)
+	}
+	var failed atomic.Bool
+	var wg sync.WaitGroup
+	for _, node := range nodes {
+		wg.Go(func() {
+			for _, i := range byNode[node] {
+				// Until it returns, the step counts as failed: that is what
+				// is left when a function ends the goroutine.
+				ends[i] = stepEnd{step: &stage.Steps[i], outcome: OutcomeUnknown, changed: true,
+					err: errors.New("the step's goroutine ended without a result")}
+				ok := false
+				func() {
+					defer func() {
+						if !ok {
+							failed.Store(true)
+						}
+					}()
+					ends[i] = r.step(ctx, stage.ID, &stage.Steps[i], &failed)
+					ok = ends[i].outcome == "" && !ends[i].halted
+				}()
+				if !ok {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return ends
+}
+
+// step takes one step through the loop: probe, guards, intent, do, verify,
+// result.
+func (r *Run) step(ctx context.Context, stage string, step *Step, failed *atomic.Bool) (end stepEnd) {
+	end.step = step
+	before := r.state.Step(step.ID)
+	if before.Status.Finished() {
+		return end
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			end = r.fail(stage, stepEnd{step: step, outcome: OutcomeUnknown, changed: step.Effect != remote.Read,
+				err: &PanicError{In: "step " + step.ID, Value: p}})
+		}
+	}()
+	halt := func() bool { return failed.Load() || r.halted(ctx) != nil }
+	if halt() {
+		return stepEnd{step: step, halted: true}
+	}
+	probed, end := r.probeFirst(ctx, stage, step, before)
+	if end.outcome != "" || probed == Done {
+		return end
+	}
+	if r.dry {
+		return r.dryStep(stage, step)
+	}
+	if err := r.guard(ctx, stage, step); err != nil {
+		return r.fail(stage, stepEnd{step: step, outcome: r.failureOutcome(ctx, err), err: err})
+	}
+	if halt() {
+		return stepEnd{step: step, halted: true}
+	}
+	if step.Do != nil {
+		if end := r.act(ctx, stage, step); end.outcome != "" || end.halted {
+			return end
+		}
+	}
+	return r.prove(ctx, stage, step)
+}
+
+// probeFirst asks reality whether the step is done already.
+func (r *Run) probeFirst(ctx context.Context, stage string, step *Step, before StepState) (Probed, stepEnd) {
+	end := stepEnd{step: step}
+	if step.Probe == nil {
+		return NotDone, end
+	}
+	probed, err := r.probe(ctx, stage, step, nil)
+	if r.dry && (err != nil || probed == Unknown) {
+		// What the steps before would have made is not there, so a probe may
+		// well not know.
+		return NotDone, end
+	}
+	switch {
+	case err != nil:
+		end.err, end.outcome = err, r.failureOutcome(ctx, err)
+		if before.Status == StatusUnknown {
+			end.outcome = OutcomeUnknown
+		}
+		return probed, r.fail(stage, end)
+	case probed == Done:
+		if _, err := r.emit(Event{Type: StepSkipped, Stage: stage, Step: step.ID, Node: step.Node}); err != nil {
+			end.outcome, end.err = OutcomeStopped, err
+		}
+	case probed == Unknown && step.Effect != remote.Read:
+		end.outcome = OutcomeUnknown
+		end.err = errors.New("the probe cannot tell whether the step is done")
+		return probed, r.fail(stage, end)
+	}
+	return probed, end
+}
+
+// probe calls a step's Probe, once more over fresh connections when one broke
+// meanwhile, and journals the answer.
+func (r *Run) probe(ctx context.Context, stage string, step *Step, lost map[string]bool) (Probed, error) {
+	probed, err := Unknown, error(nil)
+	for try := 0; try < 2; try++ {
+		x := &Exec{run: r, stage: stage, step: step, phase: inProbe, lost: maps.Clone(lost)}
+		probed, err = protect("probe of step "+step.ID, func() (Probed, error) {
+			defer x.over()
+			return step.Probe(ctx, x)
+		})
+		_, _, lost = x.unsettled()
+		if err == nil || ctx.Err() != nil || !broken(err) {
+			break
+		}
+	}
+	if err == nil && probed != Done && probed != NotDone && probed != Unknown {
+		err = fmt.Errorf("the probe answered %q", probed)
+	}
+	e := Event{Type: StepProbed, Stage: stage, Step: step.ID, Node: step.Node, Probed: probed}
+	if err != nil {
+		e.Probed, e.Error = Unknown, r.safe(step, err)
+		err = fmt.Errorf("probing: %w", err)
+	}
+	if _, errEmit := r.emit(e); errEmit != nil && err == nil {
+		err = errEmit
+	}
+	return e.Probed, err
+}
+
+// broken reports whether an error is one of a connection that may be better
+// the next time.
+func broken(err error) bool {
+	return errors.Is(err, remote.ErrOutcomeUnknown) || errors.Is(err, remote.ErrNotStarted)
+}
+
+// guard makes sure of the lease and asks the step's guards on fresh facts.
+func (r *Run) guard(ctx context.Context, stage string, step *Step) error {
+	if step.Effect != remote.Read {
+		if err := r.held.Check(ctx); err != nil {
+			return fmt.Errorf("the lease: %w", err)
+		}
+		maxAge := FreshFor
+		if step.Effect == remote.Destroy {
+			maxAge = 0
+		}
+		if err := r.refresh(ctx, maxAge); err != nil {
+			return fmt.Errorf("collecting fresh facts: %w", err)
+		}
+	}
+	findings, err := r.ask(step.Guards)
+	r.emitFindings(stage, step, findings)
+	if err != nil {
+		return err
+	}
+	return refusal(step.ID, findings)
+}
+
+// act journals the intent and does the step. When a command's end was not
+// seen, reality is asked once.
+func (r *Run) act(ctx context.Context, stage string, step *Step) stepEnd {
+	end := stepEnd{step: step}
+	if _, err := r.emit(Event{Type: StepIntent, Stage: stage, Step: step.ID, Node: step.Node,
+		Effect: step.Effect, Text: step.Title}); err != nil {
+		end.outcome, end.err = OutcomeStopped, err
+		return r.fail(stage, end)
+	}
+	x := &Exec{run: r, stage: stage, step: step, phase: inDo}
+	_, err := protect("do of step "+step.ID, func() (struct{}, error) {
+		defer x.over()
+		return struct{}{}, step.Do(ctx, x)
+	})
+	if err == nil {
+		return end
+	}
+	begun, open, lost := x.unsettled()
+	end.err = err
+	end.outcome = r.failureOutcome(ctx, err)
+	end.changed = step.Effect != remote.Read && !(begun == 0 && nothingSent(err))
+	if !doubtful(step, begun, open, err) {
+		return r.fail(stage, end)
+	}
+	if ctx.Err() != nil || step.Probe == nil {
+		if step.Effect != remote.Read {
+			end.outcome = OutcomeUnknown
+		}
+		return r.fail(stage, end)
+	}
+	return r.settle(ctx, stage, end, lost)
+}
+
+// doubtful reports whether nobody saw how Do ended: a command's end was not
+// seen, or a deadline cut off something that the engine did not send.
+func doubtful(step *Step, begun int, open []string, err error) bool {
+	if len(open) > 0 || errors.Is(err, remote.ErrOutcomeUnknown) {
+		return true
+	}
+	timedOut := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+	return step.Effect != remote.Read && begun == 0 && timedOut && !nothingSent(err)
+}
+
+// nothingSent reports whether an error proves that Do did not come to act.
+func nothingSent(err error) bool {
+	var sent *notSentError
+	return !errors.Is(err, remote.ErrOutcomeUnknown) &&
+		(errors.As(err, &sent) || errors.Is(err, ErrUndeclared) || errors.Is(err, ErrSlot) || errors.Is(err, ErrJournal))
+}
+
+// settle asks reality, over fresh connections, what became of a step.
+func (r *Run) settle(ctx context.Context, stage string, end stepEnd, lost map[string]bool) stepEnd {
+	probed, err := r.probe(ctx, stage, end.step, lost)
+	switch {
+	case err != nil:
+		end.outcome, end.err = OutcomeUnknown, errors.Join(end.err, err)
+	case probed == Done:
+		return stepEnd{step: end.step}
+	case probed == NotDone:
+		end.outcome = OutcomeStopped
+	default:
+		end.outcome = OutcomeUnknown
+	}
+	return r.fail(stage, end)
+}
+
+// prove verifies the step and journals its result.
+func (r *Run) prove(ctx context.Context, stage string, step *Step) stepEnd {
+	end := stepEnd{step: step, changed: step.Effect != remote.Read}
+	if step.Verify != nil {
+		var lost map[string]bool
+		var err error
+		for try := 0; try < 2; try++ {
+			x := &Exec{run: r, stage: stage, step: step, phase: inVerify, lost: lost}
+			_, err = protect("verify of step "+step.ID, func() (struct{}, error) {
+				defer x.over()
+				return struct{}{}, step.Verify(ctx, x)
+			})
+			_, _, lost = x.unsettled()
+			if err == nil || ctx.Err() != nil || !broken(err) {
+				break
+			}
+		}
+		if err != nil {
+			end.err, end.outcome = fmt.Errorf("verifying: %w", err), r.failureOutcome(ctx, err)
+			if broken(err) && ctx.Err() == nil && step.Effect != remote.Read {
+				// It was done, and what came of it was not seen.
+				end.outcome = OutcomeUnknown
+			}
+			return r.fail(stage, end)
+		}
+	}
+	if _, err := r.emit(Event{Type: StepDone, Stage: stage, Step: step.ID, Node: step.Node, Effect: step.Effect}); err != nil {
+		end.outcome, end.err = OutcomeStopped, err
+	}
+	return end
+}
+
+// dryStep says what would run.
+func (r *Run) dryStep(stage string, step *Step) stepEnd {
+	findings, err := r.ask(step.Guards)
+	r.emitFindings(stage, step, findings)
+	if err != nil {
+		return r.fail(stage, stepEnd{step: step, outcome: OutcomeFailed, err: err})
+	}
+	_, _ = r.emit(Event{Type: WouldRun, Stage: stage, Step: step.ID, Node: step.Node, Effect: step.Effect, Text: step.Title})
+	for _, c := range step.Commands {
+		red := newRedactor(step.secrets()...)
+		_, _ = r.emit(Event{Type: WouldRun, Stage: stage, Step: step.ID, Node: c.Node,
+			Effect: c.Command.Effect, Line: clip(red.safe(c.Command.Line()))})
+	}
+	return stepEnd{step: step}
+}
+
+// failureOutcome sorts an error of a step whose place is known.
+func (r *Run) failureOutcome(ctx context.Context, err error) Outcome {
+	switch {
+	case ctx.Err() != nil:
+		return OutcomeInterrupted
+	case errors.Is(err, ErrRefused):
+		return OutcomeRefused
+	case errors.Is(err, ErrLocked):
+		return OutcomeLocked
+	}
+	return OutcomeFailed
+}
+
+// fail journals that a step failed.
+func (r *Run) fail(stage string, end stepEnd) stepEnd {
+	e := Event{Type: StepFailed, Stage: stage, Step: end.step.ID, Node: end.step.Node,
+		Outcome: end.outcome, Error: r.safe(end.step, end.err), Changed: end.changed}
+	if words := Explain(end.err); words.ID != "raw" {
+		e.Text = words
+	}
+	if _, err := r.emit(e); err != nil {
+		end.err = errors.Join(end.err, err)
+	}
+	return end
+}
+
+// safe is an error's text without secrets and escapes, of bounded length.
+func (r *Run) safe(step *Step, err error) string {
+	if err == nil {
+		return ""
+	}
+	return clip(newRedactor(step.secrets()...).safe(err.Error()))
+}
+
+// secrets are the step's commands, for what they must not show.
+func (s *Step) secrets() []remote.Command {
+	var all []remote.Command
+	for _, c := range slices.Concat(s.Commands, s.Checks) {
+		if len(c.Command.Secrets) > 0 {
+			all = append(all, c.Command)
+		}
+	}
+	return all
+}
+
+// maxText bounds what an event says of an error or a command line, in bytes.
+const maxText = 16 << 10
+
+func clip(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "") + "…"
+}
+
+func firstLine(s string) string {
+	line, _, more := strings.Cut(s, "\n")
+	if more {
+		line += " …"
+	}
+	return line
+}
