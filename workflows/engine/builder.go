@@ -100,7 +100,22 @@ func (b *Builder) Stage(id string, title msg.Msg, steps ...Step) *Builder {
 // and computes its hash. A guard that blocks is no error: the plan shows it,
 // and Start refuses. Every error wraps ErrInvalidPlan.
 func (b *Builder) Build() (Plan, error) {
+	return b.build(b.plan.Stages, false)
+}
+
+// BuildRefused builds the plan without its stages, for a procedure whose
+// guards block so that its steps cannot even be written down. Start refuses
+// such a plan: with ErrRefused when a guard blocks, as invalid otherwise.
+func (b *Builder) BuildRefused() (Plan, error) {
+	return b.build(nil, true)
+}
+
+func (b *Builder) build(stages []Stage, refused bool) (Plan, error) {
 	p := b.plan
+	p.Stages = stages
+	if refused {
+		p.NoReturn, p.NoReturnStage = msg.Msg{}, ""
+	}
 	p.Stages, p.Checks = slices.Clone(p.Stages), slices.Clone(p.Checks)
 	p.Lost = slices.Clone(p.Lost)
 	var err error
@@ -111,7 +126,7 @@ func (b *Builder) Build() (Plan, error) {
 		return Plan{}, fmt.Errorf("%w: basis: %w", ErrInvalidPlan, err)
 	}
 	p.Nodes = p.nodes()
-	if err := p.validate(); err != nil {
+	if err := p.validate(refused); err != nil {
 		return Plan{}, err
 	}
 	if p.Guards, err = evaluate(p.Checks); err != nil {

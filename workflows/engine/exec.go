@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/novatui/novatui/assets/msg"
 	"github.com/novatui/novatui/remote"
@@ -128,9 +127,9 @@ func (x *Exec) send(ctx context.Context, node string, c remote.Command, s remote
 	}
 	res.Stderr, cutErr = errs.flush()
 	res.Truncated = cutOut || cutErr
-	x.report(node, c, start, res, err)
+	x.report(ctx, node, c, start, res, err)
 	if err != nil {
-		x.distrust(node, err)
+		x.distrust(ctx, node, err)
 		err = fmt.Errorf("%s: %s: %w", node, c.Short(), err)
 		if surelyNotRun(err) {
 			err = &notSentError{err}
@@ -169,7 +168,7 @@ func (x *Exec) announce(node string, c remote.Command) (seq uint64, err error) {
 	return seq, nil
 }
 
-func (x *Exec) report(node string, c remote.Command, start uint64, res remote.Result, err error) {
+func (x *Exec) report(ctx context.Context, node string, c remote.Command, start uint64, res remote.Result, err error) {
 	x.run.feed.touch(node, x.run.now())
 	if start == 0 {
 		return
@@ -178,6 +177,8 @@ func (x *Exec) report(node string, c remote.Command, start uint64, res remote.Re
 	switch {
 	case err == nil:
 		e.Exit = &res.Exit
+	case context.Cause(ctx) == errAccompanied:
+		e.Error = errAccompanied.Error()
 	case surelyNotRun(err):
 		e.Error = clip(x.redactor(c).safe(err.Error()))
 	default:
@@ -252,7 +253,10 @@ func (x *Exec) conn(ctx context.Context, node string) (remote.Conn, error) {
 	return conns.Conn(ctx, node)
 }
 
-func (x *Exec) distrust(node string, err error) {
+func (x *Exec) distrust(ctx context.Context, node string, err error) {
+	if context.Cause(ctx) == errAccompanied {
+		return // we ended the command ourselves
+	}
 	if !errors.Is(err, remote.ErrOutcomeUnknown) && !errors.Is(err, remote.ErrNotStarted) {
 		return
 	}
@@ -288,6 +292,9 @@ func (x *Exec) Set(name, value string) error {
 	}
 	if err := checkValue(name, value); err != nil {
 		return err
+	}
+	if old, ok := x.run.values.get(name); ok && old == value {
+		return nil
 	}
 	_, err := x.run.emit(Event{Type: ValueSet, Stage: x.stage, Step: x.step.ID, Node: x.step.Node, Name: name, Value: value})
 	if err != nil {
@@ -331,44 +338,3 @@ func (x *Exec) Refresh(ctx context.Context) error {
 	}
 	return x.run.refresh(ctx, 0)
 }
-
-// Poll asks fn every so often, first at once, until it says yes, fails, or ctx
-// ends, which must have a deadline. It shows what it is waiting for and how
-// long. At the deadline the error is a *WaitError.
-func (x *Exec) Poll(ctx context.Context, every time.Duration, what msg.Msg, fn func(ctx context.Context) (bool, error)) error {
-	if x.run == nil {
-		return errExecOver
-	}
-	if _, ok := ctx.Deadline(); !ok {
-		return fmt.Errorf("waiting for %s: without a deadline", what.ID)
-	}
-	if every <= 0 {
-		return fmt.Errorf("waiting for %s: every %v", what.ID, every)
-	}
-	began, shown := time.Now(), time.Time{}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		ok, err := fn(ctx)
-		if ok || err != nil && ctx.Err() == nil {
-			return err
-		}
-		waited := time.Since(began)
-		switch {
-		case shown.IsZero():
-			x.Note(msg.M("engine.waiting", "what", what))
-			shown = time.Now()
-		case time.Since(shown) >= pollNoteEvery:
-			x.Note(msg.M("engine.still-waiting", "what", what, "seconds", int(waited.Seconds())))
-			shown = time.Now()
-		}
-		select {
-		case <-ctx.Done():
-			return &WaitError{What: what, For: waited, Err: errors.Join(err, ctx.Err())}
-		case <-tick.C:
-		}
-	}
-}
-
-// pollNoteEvery is how often Poll says that it is still waiting.
-const pollNoteEvery = 10 * time.Second

@@ -117,9 +117,12 @@ func Explain(err error) msg.Msg {
 	var locked *LockedError
 	var refused *RefusedError
 	var wait *WaitError
+	var worded msg.Error
 	switch {
 	case err == nil:
 		return msg.Msg{}
+	case errors.As(err, &worded):
+		return worded.Msg
 	case errors.As(err, &locked) && locked.Holder.Run != "":
 		h := locked.Holder
 		return msg.M("engine.locked", "owner", h.Owner, "host", h.Host, "run", h.Run, "since", h.Since.Format(time.DateTime+" MST"))

@@ -184,7 +184,10 @@ func (r *Run) restore(ctx context.Context, o Options) error {
 
 func newRun(o Options) (*Run, error) {
 	p := o.Plan
-	if err := p.validate(); err != nil {
+	if blocked := p.Blocked(); len(p.Stages) == 0 && len(blocked) > 0 {
+		return nil, &RefusedError{Findings: blocked}
+	}
+	if err := p.validate(false); err != nil {
 		return nil, err
 	}
 	hash, err := HashOf(p)
@@ -348,6 +351,14 @@ func (r *Run) Dir() string { return r.dir }
 
 // Feed is what can be seen of the run.
 func (r *Run) Feed() *Feed { return r.feed }
+
+// Since is Feed().Since.
+func (r *Run) Since(seq uint64, max int) ([]Event, uint64) { return r.feed.Since(seq, max) }
+
+// Output is Feed().Output.
+func (r *Run) Output(node string, seq uint64, max int) ([]OutputLine, uint64) {
+	return r.feed.Output(node, seq, max)
+}
 
 // Done is closed when the run has ended and its lease is released.
 func (r *Run) Done() <-chan struct{} { return r.done }

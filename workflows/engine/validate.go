@@ -19,8 +19,8 @@ var (
 )
 
 // validate checks every rule that the run loop and the gate rely on. All that
-// is wrong is said at once.
-func (p Plan) validate() error {
+// is wrong is said at once. A refused plan has no stages.
+func (p Plan) validate(refused bool) error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if p.Schema != PlanSchema {
@@ -35,7 +35,7 @@ func (p Plan) validate() error {
 	if p.Cluster == "" || hasControl(p.Cluster) {
 		fail("cluster %q is no name", p.Cluster)
 	}
-	if len(p.Stages) == 0 {
+	if len(p.Stages) == 0 && !refused {
 		fail("no stage has a step")
 	}
 	for _, n := range p.Nodes {
