@@ -125,13 +125,12 @@ func envArgs(values map[string]string) ([]string, error) {
 // PutFile stores standard input (Streams.Stdin) as a new file, readable by its
 // owner alone: first as PATH.part, synced, then size and sha256 are compared,
 // then it is renamed. Refused when PATH exists with other content; with the
-// same content nothing is changed. sum may be a slot.
-func (h Host) PutFile(file string, size int64, sum string) (remote.Command, error) {
-	c := h.script("put-file.sh", remote.Change, bulkTimeout, "store "+file,
-		file, strconv.FormatInt(size, 10), sum)
+// same content nothing is changed. size (bytes, decimal) and sum may be slots.
+func (h Host) PutFile(file, size, sum string) (remote.Command, error) {
+	c := h.script("put-file.sh", remote.Change, bulkTimeout, "store "+file, file, size, sum)
 	err := firstErr(validatePath(file), validateSHA256(sum))
-	if err == nil && size < 0 {
-		err = fmt.Errorf("size %d", size)
+	if n, parseErr := strconv.ParseInt(size, 10, 64); err == nil && !isSlot(size) && (parseErr != nil || n < 0) {
+		err = fmt.Errorf("%q is not a size in bytes", size)
 	}
 	return c, err
 }
