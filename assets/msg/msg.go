@@ -75,3 +75,10 @@ func (m *Msg) UnmarshalJSON(b []byte) error {
 	}
 	return nil
 }
+
+// Error is a message as an error, for errors that a person will read: whoever
+// shows it finds the Msg with errors.As and says it in the reader's language.
+type Error struct{ Msg Msg }
+
+// Error is the English text.
+func (e Error) Error() string { return New(Languages[0]).S(e.Msg) }

@@ -1,0 +1,328 @@
+package workflows
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strconv"
+
+	"github.com/novatui/novatui/assets/msg"
+	"github.com/novatui/novatui/etcdops"
+	"github.com/novatui/novatui/remote"
+	"github.com/novatui/novatui/workflows/engine"
+)
+
+// Slots of the one snapshot that a plan saves or restores.
+const (
+	slotSum      = "snapshot-sha256"
+	slotSize     = "snapshot-size"
+	slotRevision = "snapshot-revision"
+	slotKeys     = "snapshot-keys"
+)
+
+// bundle is a snapshot on its way to the nodes. Sum and size are literal
+// where the plan knows them, slots where a step finds them out.
+type bundle struct {
+	node, path string
+	archive    bool
+	fileSum    string // of the file as it travels
+	fileSize   string // in bytes
+	contentSum string // of the plain database inside
+	maxBytes   int64  // of the unpacked database
+	skipHash   bool   // a copied database file has no hash (typed override)
+}
+
+// savedBundle is a snapshot that the plan itself saved.
+func (w *world) savedBundle(node string) bundle {
+	return bundle{
+		node: node, path: w.snapshotPath(node),
+		fileSum: "@{" + slotSum + "}", fileSize: "@{" + slotSize + "}", contentSum: "@{" + slotSum + "}",
+	}
+}
+
+// givenBundle is a snapshot that was looked into when the plan was made.
+func givenBundle(s Inspected) bundle {
+	return bundle{
+		node: s.Node, path: s.Path, archive: s.Archive,
+		fileSum: s.SHA256, fileSize: strconv.FormatInt(s.SizeBytes, 10), contentSum: s.ContentSHA256,
+		maxBytes: s.ContentBytes + 1<<20, skipHash: s.Hash == etcdops.HashMissing,
+	}
+}
+
+// snapshotPath is where a plan keeps its snapshot on a node.
+func (w *world) snapshotPath(node string) string {
+	return path.Join(w.host(node).RunDir(w.request.Tag), "snapshot.db")
+}
+
+// saveSnapshot saves a snapshot of a running member on its own node and
+// checks its hash. Once saved under its name it is not saved again.
+func (w *world) saveSnapshot(node string) []engine.Step {
+	h := w.host(node)
+	file := w.snapshotPath(node)
+	endpoint := ""
+	if urls := h.ClientURLs(); len(urls) > 0 {
+		endpoint = urls[0]
+	}
+	mkdir, mkErr := h.MakeRunDir(w.request.Tag)
+	save, saveErr := h.SnapshotSave(endpoint, file)
+	stat, statErr := h.Stat(file)
+	stat.Quiet = true
+	check, checkErr := h.CheckSnapshot(file)
+	status, statusErr := h.SnapshotStatus(file)
+	saved := func(ctx context.Context, x *engine.Exec) (engine.Probed, error) {
+		found, err := w.stat(ctx, x, node, stat)
+		if err != nil {
+			return engine.Unknown, err
+		}
+		if !found[file].Exists() {
+			return engine.NotDone, nil
+		}
+		return engine.Done, w.takeSnapshotFacts(ctx, x, node, check, status)
+	}
+	return []engine.Step{{
+		ID: "snapshot/" + node, Node: node, Effect: remote.Change,
+		Title: msg.M("step.snapshot.title", "member", w.label(node)), Why: msg.M("step.snapshot.why"), IfItFails: msg.M("step.snapshot.fail"),
+		Commands: []engine.NodeCommand{w.on(node, mkdir, mkErr), w.on(node, save, saveErr)},
+		Checks:   []engine.NodeCommand{w.on(node, stat, statErr), w.on(node, check, checkErr), w.on(node, status, statusErr)},
+		Probe:    saved,
+		Do:       runAll([]engine.NodeCommand{{Node: node, Command: mkdir}, {Node: node, Command: save}}),
+		Verify:   func(ctx context.Context, x *engine.Exec) error { return verified(saved(ctx, x)) },
+	}}
+}
+
+// takeSnapshotFacts checks a plain snapshot's hash and fills the slots. A
+// wrong hash is an error: etcdutl snapshot status would not notice it.
+func (w *world) takeSnapshotFacts(ctx context.Context, x *engine.Exec, node string, check, status remote.Command) error {
+	r, err := x.Run(ctx, node, check)
+	if err != nil {
+		return err
+	}
+	c, err := etcdops.ParseCheckSnapshot(r.Stdout)
+	if err != nil {
+		return fmt.Errorf("reading the check of the snapshot on %s: %w", node, err)
+	}
+	if c.Hash == etcdops.HashBad {
+		return fmt.Errorf("the snapshot on %s is damaged: its checksum is wrong", node)
+	}
+	if r, err = x.Run(ctx, node, status); err != nil {
+		return err
+	}
+	st, err := etcdops.ParseSnapshotStatus(r.Stdout)
+	if err != nil {
+		return fmt.Errorf("reading the status of the snapshot on %s: %w", node, err)
+	}
+	for name, value := range map[string]string{
+		slotSum: c.SHA256, slotSize: strconv.FormatInt(c.SizeBytes, 10),
+		slotRevision: strconv.FormatInt(st.Revision, 10), slotKeys: strconv.FormatInt(st.TotalKeys, 10),
+	} {
+		if err := x.Set(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepElsewhere copies the saved snapshot to a second node (not the one that
+// is repaired), where there is one.
+func (w *world) keepElsewhere(from, repaired string) []engine.Step {
+	for _, n := range w.base.Facts.Nodes {
+		if n.Node != from && n.Node != repaired && n.Reachable {
+			s := w.fetch(w.savedBundle(from), n.Node)
+			s.ID, s.Title, s.Why, s.IfItFails = "copy/"+n.Node, msg.M("step.copy.title", "node", n.Node), msg.M("step.copy.why"), msg.M("step.copy.fail")
+			return []engine.Step{s}
+		}
+	}
+	return nil
+}
+
+// verifySnapshot unpacks the chosen snapshot into the run folder of its own
+// node and checks it there, before it goes anywhere.
+func (w *world) verifySnapshot(b bundle) engine.Step {
+	s := w.fetch(b, b.node)
+	s.ID = "verify/" + b.node
+	s.Title, s.Why, s.IfItFails = msg.M("step.verify.title", "path", b.path, "node", b.node), msg.M("step.verify.why"), msg.M("step.verify.fail")
+	return s
+}
+
+// distribute puts the snapshot on every other node.
+func (w *world) distribute(all []string, b bundle) []engine.Step {
+	var steps []engine.Step
+	for _, node := range all {
+		if node != b.node {
+			steps = append(steps, w.fetch(b, node))
+		}
+	}
+	return steps
+}
+
+// fetch makes sure that a node's run folder holds the plain database of the
+// bundle, whole: copied from its node through this machine, unpacked there if
+// it is an archive, and compared by sha256.
+func (w *world) fetch(b bundle, node string) engine.Step {
+	src, h := w.host(b.node), w.host(node)
+	dest := w.snapshotPath(node)
+	arrived := dest
+	if b.archive {
+		arrived = path.Join(h.RunDir(w.request.Tag), "snapshot.tar.gz")
+	}
+	mkdir, mkErr := h.MakeRunDir(w.request.Tag)
+	read, readErr := src.CatFile(b.path)
+	put, putErr := h.PutFile(arrived, b.fileSize, b.fileSum)
+	unpack, unpackErr := h.Unpack(arrived, dest, max(b.maxBytes, 1))
+	stat, statErr := h.Stat(dest)
+	stat.Quiet = true
+	check, checkErr := h.CheckSnapshot(dest)
+	status, statusErr := h.SnapshotStatus(dest)
+	s := engine.Step{
+		ID: "distribute/" + node, Node: node, Effect: remote.Change,
+		Title: msg.M("step.distribute.title", "node", node), Why: msg.M("step.distribute.why"), IfItFails: msg.M("step.distribute.fail"),
+		Commands: []engine.NodeCommand{w.on(node, mkdir, mkErr), w.on(b.node, read, readErr), w.on(node, put, putErr)},
+		Checks:   []engine.NodeCommand{w.on(node, stat, statErr), w.on(node, check, checkErr), w.on(node, status, statusErr)},
+	}
+	if b.archive {
+		s.Commands = append(s.Commands, w.on(node, unpack, unpackErr))
+	}
+	s.Probe = func(ctx context.Context, x *engine.Exec) (engine.Probed, error) {
+		found, err := w.stat(ctx, x, node, stat)
+		if err != nil {
+			return engine.Unknown, err
+		}
+		if !found[dest].Exists() {
+			return engine.NotDone, nil
+		}
+		return engine.Done, w.sameSnapshot(ctx, x, node, b, check, status)
+	}
+	s.Do = func(ctx context.Context, x *engine.Exec) error {
+		if _, err := x.Run(ctx, node, mkdir); err != nil {
+			return err
+		}
+		if err := x.Copy(ctx, b.node, read, node, put, w.bundleSize(x, b)); err != nil {
+			return err
+		}
+		if !b.archive {
+			return nil
+		}
+		_, err := x.Run(ctx, node, unpack)
+		return err
+	}
+	s.Verify = func(ctx context.Context, x *engine.Exec) error { return verified(s.Probe(ctx, x)) }
+	return s
+}
+
+// sameSnapshot checks the copy on a node against the bundle.
+func (w *world) sameSnapshot(ctx context.Context, x *engine.Exec, node string, b bundle, check, status remote.Command) error {
+	want := b.contentSum
+	if b.contentSum == "@{"+slotSum+"}" {
+		want, _ = x.Value(slotSum)
+		r, err := x.Run(ctx, node, check)
+		if err != nil {
+			return err
+		}
+		c, err := etcdops.ParseCheckSnapshot(r.Stdout)
+		if err != nil {
+			return fmt.Errorf("reading the check of the snapshot on %s: %w", node, err)
+		}
+		return w.compareSum(node, want, c.SHA256)
+	}
+	if err := w.takeSnapshotFacts(ctx, x, node, check, status); err != nil {
+		return err
+	}
+	got, _ := x.Value(slotSum)
+	return w.compareSum(node, want, got)
+}
+
+func (w *world) compareSum(node, want, got string) error {
+	if want != got {
+		return fmt.Errorf("the snapshot on %s has sha256 %s instead of %s", node, got, want)
+	}
+	return nil
+}
+
+// bundleSize is how many bytes will travel, for the progress shown.
+func (w *world) bundleSize(x *engine.Exec, b bundle) int64 {
+	size := b.fileSize
+	if v, ok := x.Value(slotSize); ok && size == "@{"+slotSize+"}" {
+		size = v
+	}
+	n, err := strconv.ParseInt(size, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// restoreBeside restores the snapshot into a fresh directory beside the final
+// one. The script knows a complete earlier try by its mark and leaves it.
+func (w *world) restoreBeside(b bundle, node string) engine.Step {
+	h, n := w.host(node), w.node(node)
+	bump := uint64(0)
+	if n.Versions.CanBump() {
+		bump = etcdops.DefaultBump
+	}
+	restore, err := h.RestoreSnapshot(etcdops.Restore{
+		Snapshot: w.snapshotPath(node), Name: n.Env.Name(), PeerURLs: n.Env.PeerURLs(),
+		InitialCluster: w.wholeCluster(), Token: w.freshToken(), Bump: bump, SkipHashCheck: b.skipHash, Tag: w.request.Tag,
+	})
+	staging := etcdops.StagingPath(n.Data, w.request.Tag)
+	stat, statErr := h.Stat(staging, staging+".ok")
+	stat.Quiet = true
+	prepared := func(ctx context.Context, x *engine.Exec) (engine.Probed, error) {
+		found, err := w.stat(ctx, x, node, stat)
+		if err != nil {
+			return engine.Unknown, err
+		}
+		// Without its mark a staging directory is half of a restore.
+		if found[staging].HasMember && found[staging+".ok"].Exists() {
+			return engine.Done, nil
+		}
+		return engine.NotDone, nil
+	}
+	return engine.Step{
+		ID: "prepare/" + node, Node: node, Effect: remote.Change,
+		Title: msg.M("step.prepare.title", "path", staging), Why: msg.M("step.prepare.why"), IfItFails: msg.M("step.prepare.fail"),
+		Commands: []engine.NodeCommand{w.on(node, restore, err)},
+		Checks:   []engine.NodeCommand{w.on(node, stat, statErr)},
+		Guards:   []engine.Guard{w.guard("identity", w.identityHolds([]string{node}))},
+		Probe:    prepared,
+		Do: func(ctx context.Context, x *engine.Exec) error {
+			_, err := x.Run(ctx, node, restore)
+			return err
+		},
+		Verify: func(ctx context.Context, x *engine.Exec) error { return verified(prepared(ctx, x)) },
+	}
+}
+
+// placeRestored renames the restored directories into their place.
+func (w *world) placeRestored(node string) engine.Step {
+	h := w.host(node)
+	s := engine.Step{
+		ID: "place/" + node, Node: node, Effect: remote.Change,
+		Title: msg.M("step.place.title", "node", node), Why: msg.M("step.place.why"), IfItFails: msg.M("step.place.fail"),
+		Guards: []engine.Guard{w.guard("stopped-first", stoppedFirst(node)), w.guard("identity", w.identityHolds([]string{node}))},
+	}
+	var paths []string
+	for _, d := range h.StateDirs() {
+		place, err := h.PlaceRestored(d, w.request.Tag)
+		s.Commands = append(s.Commands, w.on(node, place, err))
+		paths = append(paths, d.Actual(), etcdops.StagingPath(d, w.request.Tag))
+	}
+	stat, err := h.Stat(paths...)
+	stat.Quiet = true
+	s.Checks = []engine.NodeCommand{w.on(node, stat, err)}
+	s.Probe = func(ctx context.Context, x *engine.Exec) (engine.Probed, error) {
+		found, err := w.stat(ctx, x, node, stat)
+		if err != nil {
+			return engine.Unknown, err
+		}
+		for i := 0; i < len(paths); i += 2 {
+			final, staging := found[paths[i]], found[paths[i+1]]
+			if staging.Exists() || !final.Exists() || final.Empty {
+				return engine.NotDone, nil
+			}
+		}
+		return engine.Done, nil
+	}
+	s.Do = runAll(s.Commands)
+	s.Verify = func(ctx context.Context, x *engine.Exec) error { return verified(s.Probe(ctx, x)) }
+	return s
+}
