@@ -96,6 +96,8 @@ type NodeFacts struct {
 	Running []ProcessFacts `json:"running,omitempty"`
 	// Asides are earlier data directories that were set aside beside it.
 	Asides []string `json:"asides,omitempty"`
+	// Runs are the folders that earlier runs left on the node.
+	Runs []string `json:"runs,omitempty"`
 }
 
 // HostFacts identifies the machine and its clock.
@@ -108,7 +110,7 @@ type HostFacts struct {
 	// SkewMillis is the node's clock minus the operator's, corrected by half
 	// of the round trip; SkewErrorMillis is that half.
 	SkewMillis      int64  `json:"skew_ms"`
-	SkewErrorMillis int64  `json:"skew_error_ms"`
+	SkewErrorMillis int64  `json:"skew_error_ms"` // -1: the clock could not be read
 	UID             int    `json:"uid"` // that commands run with
 	Kernel          string `json:"kernel,omitempty"`
 }

@@ -16,7 +16,9 @@ if exists "$dest"; then
 fi
 need=$(du -sk -- "$data" ${wal:+"$wal"} 2>/dev/null | awk '{ n += $1 } END { print n }')
 mkdir -p -- "$dest/data" || fail "mkdir $dest"
-free=$(df -Pk -- "$dest" | awk 'NR == 2 { print $4 }')
+free=$(space "$dest")
+free=${free#* }
+[ -n "$need" ] && [ -n "$free" ] || fail "cannot tell how much room there is for $dest"
 # etcd writes into the copy: twice its size must be free.
 [ "$((need * 2))" -lt "$free" ] || refuse "no room: $((need * 2)) KiB needed, $free KiB free"
 cp -Rp -- "$data/member" "$dest/data/member" || fail "copying $data"

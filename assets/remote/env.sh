@@ -113,8 +113,6 @@ env_file() {
 			}
 			open = (state == "single" || state == "double" || state == "doubleescape")
 			if (state != "prekey" && state != "key" && state != "comment" && state != "commentescape") {
-				# The newline at the end is ours, not the value of the file.
-				if (open) sub(/\n$/, "", val)
 				push(len)
 			}
 			if (mode == "edit") {

@@ -31,7 +31,7 @@ case $what in
 		;;
 	release)
 		if exists "$conf"; then
-			# Our own file of three lines, and the only one ever taken away.
+			# A name that does not end in .conf is no drop-in.
 			mv -- "$conf" "$conf.released" || fail "mv $conf"
 			systemctl daemon-reload || fail 'systemctl daemon-reload'
 		fi

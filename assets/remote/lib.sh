@@ -145,3 +145,41 @@ settle() { sync "$1" 2>/dev/null || sync; }
 
 # unit_prop UNIT PROPERTY: what systemd says, or nothing.
 unit_prop() { systemctl show "$1" --no-pager --property="$2" 2>/dev/null | sed -n "s/^$2=//p" | head -n 1; }
+
+# space DIR: total and free KiB, free inodes (or -1) of its file system. Device
+# names may hold spaces, so columns are found by their shape.
+space() {
+	df -Pk -- "$1" 2>/dev/null | awk 'NR > 1 {
+		for (i = 2; i + 3 <= NF; i++) if ($i ~ /^[0-9]+$/ && $(i + 3) ~ /%$/) { print $i, $(i + 2); exit }
+	}'
+}
+inodes() {
+	df -Pi -- "$1" 2>/dev/null | awk '
+		NR == 1 { for (i = 1; i <= NF; i++) if (tolower($i) == "ifree") col = i }
+		NR == 2 { if (col && $col ~ /^[0-9]+$/) print $col }'
+}
+
+# present PATH: PATH, or the nearest folder above it that exists.
+present() {
+	up=$1
+	while ! exists "$up"; do
+		up=${up%/*}
+		up=${up:-/}
+	done
+	printf '%s' "$up"
+}
+
+# listening: every local address that a TCP port listens on, one a line, ending
+# in :PORT; after a space whatever is known of the process.
+listening() {
+	if have ss; then ss -Hltnp 2>/dev/null | awk '{ print $4, $6 }'
+	elif [ -r /proc/net/tcp ]; then
+		# awk has no portable way from hexadecimal; printf of the shell has.
+		cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '$4 == "0A" { n = split($2, a, ":"); print a[n] }' |
+			sort -u | while read -r hex; do printf ':%d\n' "0x$hex"; done
+	elif have lsof; then
+		lsof -nP -iTCP -sTCP:LISTEN 2>/dev/null | awk 'NR > 1 { print $(NF - 1), $1 ",pid=" $2 "," }'
+	else
+		netstat -an 2>/dev/null | awk '/LISTEN/ { if (match($4, /[.:][0-9]+$/)) print ":" substr($4, RSTART + 1) }'
+	fi
+}

@@ -15,21 +15,11 @@ esac
 pid=$(unit_prop "$unit" MainPID)
 case $pid in '' | 0) ;; *) say "$unit has the main process $pid" ;; esac
 
-listening() {
-	if have ss; then ss -Hltn 2>/dev/null | awk '{ print $4 }'
-	elif [ -r /proc/net/tcp ]; then
-		# awk has no portable way from hexadecimal; printf of the shell has.
-		cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '$4 == "0A" { n = split($2, a, ":"); print a[n] }' |
-			sort -u | while read -r hex; do printf ':%d\n' "0x$hex"; done
-	elif have lsof; then lsof -nP -iTCP -sTCP:LISTEN 2>/dev/null | awk 'NR > 1 { print $(NF - 1) }'
-	else netstat -an 2>/dev/null | awk '/LISTEN/ { sub(/\.[0-9]+$/, ":&", $4); sub(/:\./, ":", $4); print $4 }'
-	fi
-}
 ports=$(listening)
 for a in "$@"; do
 	case $a in
 		port:*)
-			if printf '%s\n' "$ports" | grep -q -- ":${a#port:}\$"; then say "something listens on port ${a#port:}"; fi ;;
+			if printf '%s\n' "$ports" | grep -q -E -- ":${a#port:}( |\$)"; then say "something listens on port ${a#port:}"; fi ;;
 		dir:*)
 			d=${a#dir:}
 			[ -d "$d" ] || continue

@@ -12,7 +12,8 @@ if exists "$file"; then
 fi
 [ -d "${file%/*}" ] || refuse "${file%/*} is not a directory"
 if [ -L "$file.part" ]; then refuse "$file.part is a link"; fi
-free=$(df -Pk -- "${file%/*}" 2>/dev/null | awk 'NR == 2 { print $4 }')
+free=$(space "${file%/*}")
+free=${free#* }
 if [ -n "$free" ] && [ "$((want_size / 1024))" -ge "$free" ]; then
 	refuse "no room in ${file%/*}: $((want_size / 1024)) KiB needed, $free KiB free"
 fi

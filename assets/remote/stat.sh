@@ -2,17 +2,12 @@
 #include lib.sh
 for p in "$@"; do
 	printf 'path=%s\n' "$p"
-	at=$p
 	if [ -L "$p" ]; then kind=link
 	elif [ -d "$p" ]; then kind=dir
 	elif [ -f "$p" ]; then kind=file
 	elif [ -e "$p" ]; then kind=other
 	else kind=absent; fi
 	printf 'kind=%s\n' "$kind"
-	while ! exists "$at"; do
-		up=${at%/*}
-		at=${up:-/}
-	done
 	if [ "$kind" != absent ]; then
 		printf 'meta=%s\nselinux=%s\n' "$(meta "$p")" "$(label "$p")"
 	fi
@@ -21,5 +16,6 @@ for p in "$@"; do
 		if [ -d "$p/member" ]; then echo 'member=1'; fi
 		if is_mount "$p"; then echo 'mount=1'; fi
 	fi
-	printf 'df=%s\n' "$(df -Pk -- "$at" 2>/dev/null | awk 'NR == 2 { print $2, $4, $1 }')"
+	at=$(present "$p")
+	printf 'df=%s\nparent=%s\n' "$(space "$at")" "$(meta "$at")"
 done

@@ -1,0 +1,210 @@
+# probe.sh MARK ROOT UNIT ENVFILE BINDIR READYZ SNAPDIR…: tells everything that
+# can be seen of etcd on this node, and changes nothing. A part begins with the
+# line "MARK name"; what comes before the first one is noise of the login. A
+# tool that is missing makes a part shorter, never the probe fail. What may
+# hang (a dead network file system) comes last.
+#include lib.sh
+#include env.sh
+mark=$1 root=$2 unit=$3 envfile=$4 bindir=$5 readyz=$6
+shift 6
+
+part() { printf '\n%s %s\n' "$mark" "$1"; }
+say() { [ -z "$2" ] || printf '%s=%s\n' "$1" "$2"; }
+
+# lim SECONDS COMMAND…: ends it when it takes longer.
+lim() {
+	if have timeout; then timeout "$@"
+	elif have perl; then perl -e 'alarm shift; exec @ARGV or exit 127' "$@"
+	else shift; "$@"; fi
+}
+
+# coded FILE: its first 256 KiB in base64 or hexadecimal, said on the first line.
+coded() {
+	if have base64; then echo b64; head -c 262144 <"$1" | base64
+	elif have openssl; then echo b64; head -c 262144 <"$1" | openssl base64
+	else echo hex; head -c 262144 <"$1" | od -An -v -tx1; fi
+}
+
+part clock
+date +%s.%N
+
+part host
+say uid "$(id -u)"
+say kernel "$(uname -sr)"
+if [ -n "$root" ] && [ -r "$root/etc/hostname" ]; then say hostname "$(head -n 1 "$root/etc/hostname")"
+else say hostname "$(uname -n)"; fi
+say machine_id "$(head -n 1 "$root/etc/machine-id" 2>/dev/null)"
+if [ -r "$root/proc/sys/kernel/random/boot_id" ]; then say boot_id "$(cat "$root/proc/sys/kernel/random/boot_id")"
+else say boot_id "$(sysctl -n kern.bootsessionuuid 2>/dev/null)"; fi
+if [ -r /proc/uptime ]; then say uptime "$(cut -d ' ' -f 1 /proc/uptime)"
+else
+	boot=$(sysctl -n kern.boottime 2>/dev/null | sed -n 's/.*[^u]sec = \([0-9]*\).*/\1/p')
+	[ -z "$boot" ] || say uptime "$(($(date +%s) - boot))"
+fi
+monotonic=$(cut -d ' ' -f 1 /proc/uptime 2>/dev/null)
+say monotonic "$monotonic"
+
+part unit
+show='Id,LoadState,ActiveState,SubState,Result,UnitFileState,ExecMainCode,ExecMainStatus,NRestarts,MainPID'
+show="$show,StateChangeTimestampMonotonic,StateChangeTimestamp,Restart,RestartUSec,User"
+lim 5 systemctl show "$unit" --no-pager --property="$show,DropInPaths,EnvironmentFiles,FragmentPath" 2>/dev/null
+
+part env
+if [ ! -e "$envfile" ]; then
+	# Only a unit of this very root is believed about where its files are.
+	other=$(lim 5 systemctl show "$unit" --no-pager --property=EnvironmentFiles 2>/dev/null |
+		sed -n 's/^EnvironmentFiles=\(.*\) (ignore_errors=.*)$/\1/p' | head -n 1)
+	if [ -n "$other" ] && [ -f "$other" ]; then envfile=$other; fi
+fi
+say path "$envfile"
+vars=''
+if [ -e "$envfile" ]; then
+	say exists 1
+	if [ -r "$envfile" ]; then
+		vars=$(env_list get "$envfile" 2>/dev/null)
+		say sha256 "$(sum "$envfile")"
+		part env.text
+		coded "$envfile"
+	else say unreadable 1; fi
+fi
+var() { printf '%s\n' "$vars" | env_value "$1"; }
+first() { for v in "$@"; do [ -z "$v" ] || { printf '%s' "$v"; return; }; done; }
+
+# cert USE FILE KEY: a certificate, and whether the key belongs to it.
+cert() {
+	[ -n "$2" ] || return 0
+	part cert
+	say use "$1"
+	say path "$2"
+	if [ ! -e "$2" ]; then say missing 1; return 0; fi
+	if [ ! -r "$2" ]; then say unreadable 1; return 0; fi
+	if [ -n "$3" ]; then
+		say key "$3"
+		if [ ! -e "$3" ]; then say key_missing 1
+		elif [ ! -r "$3" ]; then say key_unreadable 1
+		elif have openssl; then
+			a=$(openssl x509 -in "$2" -noout -pubkey 2>/dev/null)
+			b=$(openssl pkey -in "$3" -pubout 2>/dev/null </dev/null)
+			if [ -n "$a" ] && [ -n "$b" ]; then
+				if [ "$a" = "$b" ]; then say key_matches 1; else say key_matches 0; fi
+			fi
+		fi
+	fi
+	part cert.text
+	coded "$2"
+}
+ca=$(var ETCD_TRUSTED_CA_FILE)
+ctl_ca=$(first "$(var ETCDCTL_CACERT)" "$(var ETCDCTL_CA_FILE)" "$ca")
+ctl_cert=$(first "$(var ETCDCTL_CERT)" "$(var ETCDCTL_CERT_FILE)")
+ctl_key=$(first "$(var ETCDCTL_KEY)" "$(var ETCDCTL_KEY_FILE)")
+if [ -z "$ctl_cert" ] || [ -z "$ctl_key" ]; then
+	ctl_cert=$(var ETCD_CERT_FILE) ctl_key=$(var ETCD_KEY_FILE)
+fi
+cert server "$(var ETCD_CERT_FILE)" "$(var ETCD_KEY_FILE)"
+cert peer "$(var ETCD_PEER_CERT_FILE)" "$(var ETCD_PEER_KEY_FILE)"
+cert client "$ctl_cert" "$ctl_key"
+cert ca "$ca" ''
+cert peer-ca "$(var ETCD_PEER_TRUSTED_CA_FILE)" ''
+cert client-ca "$ctl_ca" ''
+# The key with which our own client talks to etcd through the tunnel. It stays
+# in the memory of the operator's program.
+if [ -n "$ctl_key" ] && [ -r "$ctl_key" ]; then
+	part clientkey
+	coded "$ctl_key"
+fi
+
+part running
+ps -A -o pid= -o stat= -o args= 2>/dev/null | awk '{ n = split($3, p, "/"); if (p[n] == "etcd") print $1, $2 }' |
+	while read -r pid stat; do
+		printf 'process=%s %s\n' "$pid" "$stat"
+		if [ -r "/proc/$pid/cmdline" ]; then tr '\n\0' ' \n' <"/proc/$pid/cmdline" | sed 's/^/arg=/'
+		else ps -p "$pid" -o args= 2>/dev/null | sed 's/^/args=/'; fi
+		echo
+	done
+
+part ports
+listening | head -n 500
+
+# directory NAME PATH: a data or WAL directory.
+directory() {
+	part "$1"
+	say path "$2"
+	case $2 in /*) ;; *) return 0 ;; esac
+	at=$(present "$2")
+	say space "$(lim 5 df -Pk -- "$at" >/dev/null 2>&1 && space "$at")"
+	say inodes "$(inodes "$at")"
+	say parent "$(meta "$at")"
+	[ -d "$2" ] || { exists "$2" && say notdir 1; return 0; }
+	say exists 1
+	real=$(cd -P -- "$2" 2>/dev/null && pwd -P)
+	[ -n "$real" ] || { say unreadable 1; real=$2; }
+	[ "$real" = "$2" ] || say real "$real"
+	say meta "$(meta "$real")"
+	say selinux "$(label "$real")"
+	if is_mount "$real"; then say mount 1; fi
+	[ -r "$real" ] || { say unreadable 1; return 0; }
+	if is_empty "$real"; then say empty 1; fi
+	if [ -d "$real/member" ]; then say member 1; fi
+	if [ -f "$real/member/snap/db" ]; then say db "$(meta "$real/member/snap/db")"; fi
+	say walfiles "$(find "$real" -name '*.wal' -type f 2>/dev/null | head -n 1000 | grep -c .)"
+	say du "$(lim 10 du -sk -- "$real" 2>/dev/null | awk '{ print $1 }')"
+	say holders "$(holders "$real" | tr '\n' ' ')"
+	for f in "$real".novatui-* "$real"/novatui-*; do
+		if [ -d "$f" ]; then say aside "$f"; fi
+	done
+}
+data=$(var ETCD_DATA_DIR)
+wal=$(var ETCD_WAL_DIR)
+if [ -n "$data" ]; then directory data "$data"; fi
+if [ -n "$wal" ]; then directory wal "$wal"
+elif [ -n "$data" ]; then directory wal "$data/member/wal"; fi
+
+part runs
+for f in "$root"/var/lib/novatui/*; do
+	if [ -d "$f" ]; then printf '%s\n' "$f"; fi
+done
+
+# The slow ones run while the others are told; cat waits for them at the end.
+{
+	for t in etcd etcdctl etcdutl; do
+		p="$bindir/$t"
+		[ -x "$p" ] || p=$(command -v "$t") || continue
+		case $t in etcd) arg=--version ;; *) arg=version ;; esac
+		part "version.$t"
+		say path "$p"
+		lim 5 "$p" "$arg" 2>/dev/null </dev/null | head -n 3
+	done
+	part readyz
+	if [ -n "$readyz" ]; then
+		if have curl; then
+			say tool curl
+			curl -k -s --max-time 2 -w '\nstatus=%{http_code}\n' -- "$readyz" 2>&1 | tail -n 5
+		elif have wget; then
+			say tool wget
+			if wget -q -O - -T 2 -t 1 --no-check-certificate "$readyz" 2>&1 | tail -n 5; then :; fi
+		fi
+	fi
+} | {
+	part journal
+	fields=MESSAGE,PRIORITY,_PID,SYSLOG_IDENTIFIER,_COMM,_SYSTEMD_UNIT,UNIT
+	journal() { lim 10 journalctl -u "$unit" -n 200 --no-pager "$@" 2>/dev/null; }
+	journal -o json --all --output-fields="$fields" || journal -o json --all ||
+		{ part journal.short; journal -o short-iso; }
+	part oom
+	{ lim 5 journalctl -k -b -n 3000 --no-pager -o short-iso 2>/dev/null || dmesg 2>/dev/null; } |
+		awk '/etcd/ { l = tolower($0); if (l ~ /oom|out of memory|killed process/) print }' | tail -n 20
+	cat
+}
+
+part snapshots
+for d in "$@"; do
+	for f in "$d" "$d/opt/backup"; do
+		[ -d "$f" ] || continue
+		if stat -c %s / >/dev/null 2>&1; then
+			lim 5 stat -c '%s %Y %n' -- "$f"/*.db "$f"/*.db.tar.gz "$f"/*.db.tgz 2>/dev/null
+		else
+			lim 5 stat -f '%z %m %N' "$f"/*.db "$f"/*.db.tar.gz "$f"/*.db.tgz 2>/dev/null
+		fi | head -n 500
+	done
+done
+part end
