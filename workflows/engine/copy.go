@@ -33,7 +33,8 @@ func (x *Exec) Copy(ctx context.Context, fromNode string, read remote.Command, t
 	if to.Stdin != "" {
 		return fmt.Errorf("copying to %s: %q has an input of its own", toNode, to.Short())
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
+	parent := ctx
+	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	pr, pw := io.Pipe()
 	m := &meter{x: x, w: pw, size: size, began: time.Now(), from: fromNode, to: toNode}
@@ -66,7 +67,13 @@ func (x *Exec) Copy(ctx context.Context, fromNode string, read remote.Command, t
 		_ = pr.CloseWithError(errors.Join(errCopyOver, errWrite))
 	})
 	wg.Wait()
-	if err := errors.Join(errRead, errWrite); err != nil {
+	err = errors.Join(errRead, errWrite)
+	if ctx.Err() != nil && parent.Err() == nil {
+		// One side failed and the other was cut off for it: the first error
+		// is the cause.
+		err = context.Cause(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("copying from %s to %s: %w", fromNode, toNode, err)
 	}
 	x.Note(msg.M("engine.copied", "from", fromNode, "to", toNode, "size", mebibytes(m.total())))
