@@ -48,6 +48,8 @@ func checkSlots(c remote.Command) error {
 			return fmt.Errorf("command %q: a slot in a script on stdin would be run as shell code", c.Argv[0])
 		case script >= 0 && i+script+2 < len(c.Argv) && strings.Contains(c.Argv[i+script+2], "@{"):
 			return fmt.Errorf("command %q: a slot in a script would be run as shell code; pass it as an argument", c.Argv[0])
+		case script >= 0:
+			return nil // what follows are the arguments of the script
 		}
 	}
 	return nil
