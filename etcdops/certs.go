@@ -1,6 +1,7 @@
 package etcdops
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -94,6 +95,11 @@ type identity struct {
 	ca, cert []byte
 	key      secret
 	host     string // the server name to check
+}
+
+// same reports whether two identities are the same files' contents.
+func (id identity) same(other identity) bool {
+	return bytes.Equal(id.ca, other.ca) && bytes.Equal(id.cert, other.cert) && bytes.Equal(id.key, other.key)
 }
 
 // config makes the TLS configuration of a client; now is the clock that

@@ -111,7 +111,7 @@ type HostFacts struct {
 	// of the round trip; SkewErrorMillis is that half.
 	SkewMillis      int64  `json:"skew_ms"`
 	SkewErrorMillis int64  `json:"skew_error_ms"` // -1: the clock could not be read
-	UID             int    `json:"uid"` // that commands run with
+	UID             int    `json:"uid"`           // that commands run with
 	Kernel          string `json:"kernel,omitempty"`
 }
 
@@ -348,9 +348,19 @@ type EndpointFacts struct {
 	Alarms      []string `json:"alarms,omitempty"` // NOSPACE, CORRUPT of this member
 	// Hash at Facts.HashRevision; empty when it could not be taken.
 	Hash            string `json:"hash,omitempty"`
+	HashError       string `json:"hash_error,omitempty"`
 	CompactRevision int64  `json:"compact_revision"`
 	// OwnMembers is this member's own (serializable) member list.
 	OwnMembers []Member `json:"own_members,omitempty"`
+	// OwnMembersFrom is local (the client port) or peer (the peer port of a
+	// member whose client port is silent; ClusterID and Version are then from
+	// there too).
+	OwnMembersFrom string `json:"own_members_from,omitempty"`
+	// PeerAnswers says that the peer port was asked and answered.
+	PeerAnswers bool `json:"peer_answers,omitempty"`
+	// Via is the node through whose tunnel the endpoint was asked, when its own
+	// node could not be reached.
+	Via string `json:"via,omitempty"`
 }
 
 // IsLeader reports whether this endpoint leads.

@@ -1,0 +1,471 @@
+package etcdops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/novatui/novatui/remote"
+)
+
+// Conns gives the connection to a node. It may connect again when the last
+// connection broke. An error matches one of remote's sentinels.
+type Conns interface {
+	Conn(ctx context.Context, node string) (remote.Conn, error)
+}
+
+// Collector learns facts about a cluster. It keeps connections to etcd open
+// between calls; Close ends them. Its methods may be called from several
+// goroutines at once.
+type Collector struct {
+	cfg   Config
+	nodes []remote.Node
+	conns Conns
+
+	mu    sync.Mutex
+	known map[string]*nodeState
+}
+
+// nodeState is what the collector keeps of a node between calls. It holds
+// private keys and never leaves the collector.
+type nodeState struct {
+	material material
+	limit    time.Duration
+	client   *endpoint
+}
+
+// askTimeout is how long an endpoint may take to answer on a fast network.
+const askTimeout = 2 * time.Second
+
+// hashTimeout bounds the computation of a hash over all keys of a member.
+const hashTimeout = 10 * time.Second
+
+// NewCollector makes a Collector; nothing is asked before Collect.
+func NewCollector(cfg Config, nodes []remote.Node, conns Conns) *Collector {
+	return &Collector{cfg: cfg, nodes: slices.Clone(nodes), conns: conns, known: map[string]*nodeState{}}
+}
+
+// Close ends the connections to etcd. The nodes' own connections belong to
+// whoever gave Conns.
+func (c *Collector) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.known {
+		if s.client != nil {
+			s.client.close()
+		}
+	}
+	c.known = map[string]*nodeState{}
+	return nil
+}
+
+// Collect learns everything: one probe script on every node at the same time,
+// then the questions to etcd. A node or an endpoint that fails is told in its
+// own facts; the error is for what makes the whole impossible: the platform is
+// not supported (ErrPlatform), no nodes, or the context ended.
+func (c *Collector) Collect(ctx context.Context) (Facts, error) {
+	began := time.Now()
+	if _, err := LayoutFor(c.cfg.Platform); err != nil {
+		return Facts{}, err
+	}
+	if len(c.nodes) == 0 {
+		return Facts{}, errors.New("collecting facts: no nodes")
+	}
+	f := Facts{Config: c.cfg, CollectedAt: began, Nodes: make([]NodeFacts, len(c.nodes))}
+	answers := make([]answer, len(c.nodes))
+	errs := remote.Each(c.nodes, func(i int, n remote.Node) error {
+		f.Nodes[i], answers[i] = c.collectNode(ctx, n)
+		return nil
+	})
+	c.finish(ctx, &f, answers, errs)
+	if f.HashRevision = commonRevision(f.Nodes); f.HashRevision > 0 {
+		remote.Each(f.Nodes, func(i int, _ NodeFacts) error {
+			c.fillHash(ctx, &f.Nodes[i], f.HashRevision)
+			return nil
+		})
+	}
+	f.Took = Millis(time.Since(began).Milliseconds())
+	return f, ctx.Err()
+}
+
+// Status is the cheap Collect for live tables: the state of the units and what
+// the endpoints say, in one round trip each; everything else is kept as prev
+// has it, except the hashes, which are out of date. prev must come from the
+// same Collector's Collect or Status.
+func (c *Collector) Status(ctx context.Context, prev Facts) (Facts, error) {
+	began := time.Now()
+	f := prev
+	f.CollectedAt, f.HashRevision = began, 0
+	f.Nodes = slices.Clone(prev.Nodes)
+	answers := make([]answer, len(f.Nodes))
+	errs := remote.Each(f.Nodes, func(i int, n NodeFacts) error {
+		f.Nodes[i], answers[i] = c.statusNode(ctx, n, began.Sub(prev.CollectedAt))
+		return nil
+	})
+	c.finish(ctx, &f, answers, errs)
+	f.Took = Millis(time.Since(began).Milliseconds())
+	return f, ctx.Err()
+}
+
+// finish does what needs the answers of all nodes.
+func (c *Collector) finish(ctx context.Context, f *Facts, answers []answer, errs []error) {
+	byNode := map[string]answer{}
+	for i, err := range errs {
+		if err != nil { // a panic, turned into an error by Each
+			f.Nodes[i].Node, f.Nodes[i].Address = c.nodeName(i, f.Nodes[i])
+			f.Nodes[i].ErrorKind, f.Nodes[i].Error = "probe", err.Error()
+		}
+		byNode[f.Nodes[i].Node] = answers[i]
+	}
+	mergeMembers(f, byNode)
+	if c.askUnreachable(ctx, f, byNode) {
+		mergeMembers(f, byNode)
+	}
+}
+
+func (c *Collector) nodeName(i int, n NodeFacts) (name, address string) {
+	if n.Node != "" || i >= len(c.nodes) {
+		return n.Node, n.Address
+	}
+	return c.nodes[i].Name, c.nodes[i].Address
+}
+
+// collectNode probes a node and asks its etcd.
+func (c *Collector) collectNode(ctx context.Context, node remote.Node) (NodeFacts, answer) {
+	n := NodeFacts{Node: node.Name, Address: node.Address, Root: node.Root}
+	conn, err := c.conns.Conn(ctx, node.Name)
+	if err != nil {
+		n.ErrorKind, n.Error = errorKind(err), remote.Clean(err.Error())
+		return n, answer{}
+	}
+	out, err := probe(ctx, conn, c.cfg)
+	if err != nil {
+		n.ErrorKind, n.Error = errorKind(err), remote.Clean(err.Error())
+	}
+	if len(out.parts) == 0 {
+		return n, answer{}
+	}
+	n.Reachable = true
+	m := out.fill(&n, c.cfg)
+	s := c.remember(node.Name, m, out.first.Sub(out.sent))
+	a := c.askNode(ctx, &n, s)
+	if !a.facts.Answers || a.facts.LeaderID == "" {
+		c.askPeerPort(ctx, conn, &n, s)
+	}
+	return n, a
+}
+
+// remember keeps what the tunnel's client needs. A client made with another
+// identity is closed.
+func (c *Collector) remember(node string, m material, trip time.Duration) *nodeState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.known[node]
+	if s == nil {
+		s = &nodeState{}
+		c.known[node] = s
+	}
+	if s.client != nil && !m.client.same(s.material.client) {
+		s.client.close()
+		s.client = nil
+	}
+	s.material = m
+	// A slow link slows the questions as well: opening the tunnel, TLS and the
+	// question are about four round trips.
+	s.limit = askTimeout + min(4*trip, 4*askTimeout)
+	return s
+}
+
+// client gives the open connection to a node's endpoint, or a fresh one when
+// there is none, when dialling failed before, or when the URL is another one.
+func (c *Collector) client(node string, s *nodeState, url string) (*endpoint, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.client != nil && (s.client.broken() || s.client.url != url) {
+		s.client.close()
+		s.client = nil
+	}
+	if s.client == nil {
+		e, err := newEndpoint(url, c.dialFrom(node), s.material.client, s.material.now)
+		if err != nil {
+			return nil, err
+		}
+		s.client = e
+	}
+	return s.client, nil
+}
+
+func (m material) now() time.Time { return time.Now().Add(m.skew) }
+
+// dialFrom opens connections as seen from a node.
+func (c *Collector) dialFrom(node string) dialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := c.conns.Conn(ctx, node)
+		if err != nil {
+			return nil, err
+		}
+		return conn.Dial(ctx, network, addr)
+	}
+}
+
+// askNode asks the etcd of a node at the first client URL that it advertises.
+func (c *Collector) askNode(ctx context.Context, n *NodeFacts, s *nodeState) answer {
+	urls := Host{Config: c.cfg, Facts: *n}.ClientURLs()
+	if len(urls) == 0 {
+		n.Endpoint = EndpointFacts{Error: "the env file names no client URL"}
+		return answer{}
+	}
+	e, err := c.client(n.Node, s, reachableURL(urls[0]))
+	if err != nil {
+		n.Endpoint = EndpointFacts{ClientURL: urls[0], Error: err.Error()}
+		return answer{}
+	}
+	a := e.ask(ctx, s.limit)
+	n.Endpoint = a.facts
+	return a
+}
+
+// reachableURL replaces an address that only means "every interface".
+func reachableURL(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return s
+	}
+	if host := u.Hostname(); host == "0.0.0.0" || host == "::" {
+		u.Host = net.JoinHostPort("127.0.0.1", u.Port())
+	}
+	return u.String()
+}
+
+// askPeerPort fills in what the peer port of a silent or leaderless member
+// knows. Its private key is read for this alone, and forgotten at once.
+func (c *Collector) askPeerPort(ctx context.Context, conn remote.Conn, n *NodeFacts, s *nodeState) {
+	urls := n.Env.PeerURLs()
+	closed := slices.ContainsFunc(n.Ports, func(p PortFact) bool { return p.Use == "peer" && !p.Listening })
+	if len(urls) == 0 || closed || len(n.Endpoint.OwnMembers) > 0 {
+		return
+	}
+	id := identity{ca: s.material.peerCA, cert: s.material.peerCert}
+	if file := n.Env.PeerCert().Key; file != "" {
+		key, err := readSecret(ctx, conn, file)
+		if err != nil {
+			return
+		}
+		id.key = key
+	}
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return conn.Dial(ctx, network, addr)
+	}
+	v, err := askPeer(ctx, reachableURL(urls[0]), dial, id, s.material.now, s.limit)
+	if err != nil {
+		return
+	}
+	e := &n.Endpoint
+	e.PeerAnswers = true
+	e.OwnMembers, e.OwnMembersFrom = v.members, "peer"
+	e.ClusterID = firstOf(e.ClusterID, v.clusterID)
+	e.Version = firstOf(e.Version, v.version)
+	for _, m := range v.members {
+		if e.MemberID == "" && slices.ContainsFunc(m.PeerURLs, func(p string) bool { return sameURL(p, urls[0]) }) {
+			e.MemberID = m.ID
+		}
+	}
+}
+
+// statusNode refreshes the unit and the endpoint of a node.
+func (c *Collector) statusNode(ctx context.Context, n NodeFacts, elapsed time.Duration) (NodeFacts, answer) {
+	c.mu.Lock()
+	s := c.known[n.Node]
+	c.mu.Unlock()
+	if s == nil {
+		// Never probed: whoever wants to know more must Collect.
+		n.Endpoint = EndpointFacts{Error: n.Error}
+		return n, answer{}
+	}
+	var a answer
+	before, unit, unitErr := n, UnitFacts{}, error(nil)
+	remote.Each([]func(){
+		func() { unit, unitErr = c.showUnit(ctx, before, s.limit) },
+		func() { a = c.askNode(ctx, &n, s) },
+	}, func(_ int, fn func()) error { fn(); return nil })
+	n.Unit = unit
+	n.Unit.SinceSeconds = sinceThen(before.Unit, unit, elapsed)
+	n.Reachable, n.ErrorKind, n.Error = true, "", ""
+	if unitErr != nil {
+		n.Unit = UnitFacts{Name: n.Unit.Name, SinceSeconds: -1}
+		n.Reachable, n.ErrorKind, n.Error = false, errorKind(unitErr), remote.Clean(unitErr.Error())
+	}
+	return n, a
+}
+
+// sinceThen tells how long a unit has been in its state, in seconds, from what
+// was known an elapsed time ago; -1 where nothing was.
+func sinceThen(before, now UnitFacts, elapsed time.Duration) int64 {
+	same := before.Active == now.Active && before.Sub == now.Sub && before.MainPID == now.MainPID &&
+		before.Restarts == now.Restarts
+	switch {
+	case !same && now.Active != "" && before.Active != "":
+		return 0 // it changed since the last look
+	case !same || before.SinceSeconds < 0:
+		return -1
+	}
+	return before.SinceSeconds + int64(elapsed/time.Second)
+}
+
+func (c *Collector) showUnit(ctx context.Context, n NodeFacts, limit time.Duration) (UnitFacts, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	conn, err := c.conns.Conn(ctx, n.Node)
+	if err != nil {
+		return UnitFacts{}, err
+	}
+	cmd := Host{Config: c.cfg, Facts: n}.ShowUnit()
+	cmd.Quiet = true
+	res, err := conn.Run(ctx, cmd, remote.Streams{})
+	if err != nil {
+		return UnitFacts{}, err
+	}
+	if res.Exit != 0 {
+		// systemctl that cannot answer is a fact about the unit, not a node
+		// that cannot be reached.
+		return UnitFacts{Name: n.Unit.Name, SinceSeconds: -1}, nil
+	}
+	u := ParseUnit(res.Stdout, -1)
+	u.Name = firstOf(u.Name, n.Unit.Name)
+	u.User = firstOf(u.User, n.Unit.User)
+	return u, nil
+}
+
+// askUnreachable asks the members of nodes that cannot be reached over SSH
+// through the tunnel of another node: their etcd may be well. It reports
+// whether anything was learnt.
+func (c *Collector) askUnreachable(ctx context.Context, f *Facts, answers map[string]answer) bool {
+	via := slices.IndexFunc(f.Nodes, func(n NodeFacts) bool { return n.Reachable && n.Endpoint.Answers })
+	if via < 0 {
+		return false
+	}
+	c.mu.Lock()
+	helper := c.known[f.Nodes[via].Node]
+	c.mu.Unlock()
+	if helper == nil {
+		return false
+	}
+	found := make([]*answer, len(f.Nodes))
+	remote.Each(f.Nodes, func(i int, n NodeFacts) error {
+		m, ok := f.MemberOf(n.Node)
+		if n.Reachable || !ok || len(m.ClientURLs) == 0 {
+			return nil
+		}
+		e, err := newEndpoint(reachableURL(m.ClientURLs[0]), c.dialFrom(f.Nodes[via].Node),
+			helper.material.client, helper.material.now)
+		if err != nil {
+			return err
+		}
+		defer e.close()
+		a := e.ask(ctx, helper.limit)
+		a.facts.Via = f.Nodes[via].Node
+		found[i] = &a
+		return nil
+	})
+	learnt := false
+	for i, a := range found {
+		if a != nil {
+			f.Nodes[i].Endpoint = a.facts
+			answers[f.Nodes[i].Node] = *a
+			learnt = true
+		}
+	}
+	return learnt
+}
+
+// commonRevision is the revision at which the members' hashes can be compared:
+// the lowest of those that answer. It is 0 with fewer than two of them.
+func commonRevision(nodes []NodeFacts) int64 {
+	var lowest int64
+	count := 0
+	for _, n := range nodes {
+		if !n.Endpoint.Answers || n.Endpoint.Learner || n.Endpoint.Revision <= 0 {
+			continue
+		}
+		count++
+		if lowest == 0 || n.Endpoint.Revision < lowest {
+			lowest = n.Endpoint.Revision
+		}
+	}
+	if count < 2 {
+		return 0
+	}
+	return lowest
+}
+
+// fillHash takes the hash of a member at a revision. A member that has already
+// compacted that revision, or is a learner, has none.
+func (c *Collector) fillHash(ctx context.Context, n *NodeFacts, revision int64) {
+	if !n.Endpoint.Answers || n.Endpoint.Learner || n.Endpoint.Via != "" {
+		return
+	}
+	var e *endpoint
+	c.mu.Lock()
+	if s := c.known[n.Node]; s != nil {
+		e = s.client
+	}
+	c.mu.Unlock()
+	if e == nil {
+		return
+	}
+	hash, compact, err := e.hash(ctx, hashTimeout, revision)
+	if err != nil {
+		n.Endpoint.HashError = remote.Clean(err.Error())
+		return
+	}
+	n.Endpoint.Hash, n.Endpoint.CompactRevision = hash, compact
+}
+
+// errorKind sorts an error by remote's sentinels, as NodeFacts.ErrorKind says.
+func errorKind(err error) string {
+	for _, k := range []struct {
+		is   error
+		kind string
+	}{
+		{remote.ErrHostKeyUnknown, "host-key-unknown"},
+		{remote.ErrHostKeyChanged, "host-key-changed"},
+		{remote.ErrAuth, "auth"},
+		{remote.ErrDeclined, "auth"},
+		{remote.ErrPrivilege, "privilege"},
+		{context.DeadlineExceeded, "timeout"},
+		{remote.ErrUnreachable, "unreachable"},
+		{remote.ErrNotStarted, "unreachable"},
+		{remote.ErrOutcomeUnknown, "unreachable"},
+	} {
+		if errors.Is(err, k.is) {
+			return k.kind
+		}
+	}
+	return "probe"
+}
+
+// readSecret reads a private key of a node into memory.
+func readSecret(ctx context.Context, conn remote.Conn, file string) (secret, error) {
+	if err := validatePath(file); err != nil {
+		return nil, err
+	}
+	c := remote.Command{
+		Argv: []string{"cat", "--", file}, Effect: remote.Read, Timeout: quickTimeout, Quiet: true,
+		MaxOutput: 64 << 10,
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	res, err := conn.Run(ctx, c, remote.Streams{})
+	if err == nil {
+		err = res.Check(conn.Node().Name, c)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading a private key: %w", err)
+	}
+	return secret(res.Stdout), nil
+}
