@@ -45,8 +45,8 @@ func (x *Exec) Copy(ctx context.Context, fromNode string, read remote.Command, t
 		_, errRead = protect("reading on "+fromNode, func() (remote.Result, error) {
 			return x.checked(ctx, fromNode, from, remote.Streams{Stdout: m})
 		})
-		if errRead == nil {
-			errRead = m.check()
+		if errRead == nil || m.over() {
+			errRead = errors.Join(m.check(), errRead)
 		}
 		if errRead != nil {
 			// First stop the writer: a closed pipe alone could look to it
@@ -83,6 +83,8 @@ func (x *Exec) Copy(ctx context.Context, fromNode string, read remote.Command, t
 // errCopyOver is what the reader's side gets when the writer ended early.
 var errCopyOver = errors.New("the writing command has ended")
 
+var errTooMuch = errors.New("more bytes than expected")
+
 func (x *Exec) checked(ctx context.Context, node string, c remote.Command, s remote.Streams) (remote.Result, error) {
 	res, err := x.send(ctx, node, c, s)
 	if err == nil {
@@ -110,7 +112,7 @@ func (m *meter) Write(b []byte) (int, error) {
 	defer m.mu.Unlock()
 	m.n += int64(n)
 	if m.size > 0 && m.n > m.size {
-		return n, fmt.Errorf("more than the %d bytes that were expected", m.size)
+		return n, errTooMuch
 	}
 	if m.noted.IsZero() {
 		m.noted = m.began
@@ -129,8 +131,15 @@ func (m *meter) total() int64 {
 	return m.n
 }
 
+// over reports whether more came than was expected, which the reading command
+// feels as a broken pipe.
+func (m *meter) over() bool { return m.size > 0 && m.total() > m.size }
+
 func (m *meter) check() error {
-	if n := m.total(); m.size > 0 && n != m.size {
+	switch n := m.total(); {
+	case m.over():
+		return fmt.Errorf("more than the %d bytes came that were expected", m.size)
+	case m.size > 0 && n != m.size:
 		return fmt.Errorf("%d bytes came, %d were expected", n, m.size)
 	}
 	return nil

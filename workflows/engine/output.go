@@ -169,17 +169,20 @@ func (r redactor) text(s string) string { return r.command.Redact(s) }
 func (r redactor) safe(s string) string { return remote.Clean(r.text(s)) }
 
 // cut finds where a line without an end may be cut, at most at limit: not in
-// the middle of a secret nor of a character.
+// the middle of a secret nor of a character. buf is longer than limit by more
+// than the longest secret.
 func (r redactor) cut(buf []byte, limit int) int {
 	at := limit
 	for at > limit-utf8.UTFMax && at > 0 && !utf8.RuneStart(buf[at]) {
 		at--
 	}
-	for _, secret := range r.command.Secrets {
-		from := max(0, at-len(secret)+1)
-		to := min(len(buf), at+len(secret)-1)
-		if i := bytes.Index(buf[from:to], []byte(secret)); i >= 0 && from+i > 0 {
-			at = min(at, from+i)
+	for moved := true; moved; {
+		moved = false
+		for _, secret := range r.command.Secrets {
+			from, to := max(0, at-len(secret)+1), min(len(buf), at+len(secret)-1)
+			if i := bytes.Index(buf[from:to], []byte(secret)); i >= 0 && from+i > 0 {
+				at, moved = from+i, true
+			}
 		}
 	}
 	return at
@@ -238,7 +241,7 @@ func (w *lineWriter) lines(out []shown) []shown {
 	for {
 		i := bytes.IndexAny(w.buf[w.scanned:], "\r\n")
 		switch {
-		case i < 0 && len(w.buf) < maxLine+w.redact.longest:
+		case i < 0 && len(w.buf) <= maxLine+w.redact.longest:
 			w.scanned = len(w.buf)
 			return out
 		case i < 0 || w.scanned+i > maxLine+w.redact.longest:
