@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/novatui/novatui/assets/msg"
+	"github.com/novatui/novatui/etcdops"
+	"github.com/novatui/novatui/ui/backend"
+	"github.com/novatui/novatui/workflows"
+	"github.com/novatui/novatui/workflows/engine"
+)
+
+// desk is the session as the wizard works with it: backend.Backend over real
+// connections.
+type desk struct {
+	*session
+	questions *questionDesk
+	drill     string
+
+	mu    sync.Mutex
+	plans map[string]engine.Plan // of the runs begun here, by run
+	runs  []*engine.Run
+}
+
+var _ backend.Backend = (*desk)(nil)
+
+func newDesk(s *session, questions *questionDesk, drill string) *desk {
+	return &desk{session: s, questions: questions, drill: drill, plans: map[string]engine.Plan{}}
+}
+
+// Cluster implements backend.Backend.
+func (d *desk) Cluster() backend.ClusterInfo {
+	info := backend.ClusterInfo{
+		Name: d.cluster.Name, Environment: d.cluster.Environment, Platform: d.cluster.Platform,
+		Drill: d.drill, StateDir: d.p.stateDir(),
+	}
+	for _, n := range d.cluster.Nodes {
+		info.Nodes = append(info.Nodes, backend.NodeInfo{Name: n.Name, Address: n.Address})
+	}
+	if d.drill != "" {
+		info.DrillGoal = msg.M("drill." + d.drill + ".goal")
+	}
+	return info
+}
+
+// NextQuestion implements backend.Backend.
+func (d *desk) NextQuestion(ctx context.Context) (backend.Question, error) {
+	return d.questions.NextQuestion(ctx)
+}
+
+// Collect implements backend.Backend.
+func (d *desk) Collect(ctx context.Context) (etcdops.Facts, etcdops.Verdict, []backend.Assessed, error) {
+	f, v, err := d.Diagnose(ctx)
+	if err != nil {
+		return f, v, nil, err
+	}
+	var assessed []backend.Assessed
+	for _, a := range workflows.Assess(f, v) {
+		assessed = append(assessed, backend.Assessed(a))
+	}
+	return f, v, assessed, nil
+}
+
+// Status implements backend.Backend.
+func (d *desk) Status(ctx context.Context) (etcdops.Facts, error) {
+	prev, _, err := d.lastFacts(ctx)
+	if err != nil {
+		return prev, err
+	}
+	return site{d.session}.Status(ctx, prev)
+}
+
+// Snapshots implements backend.Backend.
+func (d *desk) Snapshots(ctx context.Context) ([]etcdops.SnapshotFile, error) {
+	f, _, err := d.lastFacts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []etcdops.SnapshotFile
+	for _, n := range f.Nodes {
+		all = append(all, n.Snapshots...)
+	}
+	return all, nil
+}
+
+// Plan implements backend.Backend. It looks again first, so that what the
+// review shows is how things are now.
+func (d *desk) Plan(ctx context.Context, r backend.PlanRequest) (engine.Plan, error) {
+	f, v, err := d.Diagnose(ctx)
+	if err != nil {
+		return engine.Plan{}, err
+	}
+	request := workflows.Request{Procedure: r.Procedure, Nodes: r.Nodes}
+	if r.Snapshot != "" {
+		request.Snapshots = []workflows.SnapshotRef{{Node: r.SnapshotNode, Path: r.Snapshot}}
+	}
+	if r.Procedure == etcdops.ProcedureRestore || r.Procedure == etcdops.ProcedureSalvage {
+		request.Nodes = nil // they act on every node
+	}
+	return workflows.Build(ctx, site{d.session}, f, v, request)
+}
+
+// Start implements backend.Backend. The plan is made again from fresh facts, as
+// apply does: the operator may have read the review for an hour.
+func (d *desk) Start(ctx context.Context, p engine.Plan, a engine.Approval) (backend.Run, error) {
+	f, v, err := d.Diagnose(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := workflows.Reapply(ctx, site{d.session}, f, v, p, a.Overrides)
+	if err != nil {
+		return nil, err
+	}
+	run, err := engine.Start(detached(ctx), d.options(plan, a))
+	if err != nil {
+		return nil, err
+	}
+	return d.began(run, plan), nil
+}
+
+func (d *desk) began(run *engine.Run, plan engine.Plan) backend.Run {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.plans[run.ID()] = plan
+	d.runs = append(d.runs, run)
+	return backend.FromEngine(run)
+}
+
+// settle waits for the runs that are still going when the wizard is left: they
+// are stopped at the next boundary, and aborted by a second signal.
+func (d *desk) settle() error {
+	d.mu.Lock()
+	runs := d.runs
+	d.mu.Unlock()
+	var errs []error
+	for _, run := range runs {
+		select {
+		case <-run.Done():
+			continue
+		default:
+		}
+		run.Stop()
+		d.p.follow(run, d.plans[run.ID()], false)
+		errs = append(errs, d.p.ended(run.Wait()))
+	}
+	return errors.Join(errs...)
+}
+
+// Unfinished implements backend.Backend.
+func (d *desk) Unfinished(context.Context) ([]engine.RunInfo, error) {
+	// A folder that cannot be read is not this cluster's business here:
+	// `novatui runs` names it.
+	runs, _ := engine.Runs(d.p.runsDir())
+	var all []engine.RunInfo
+	for _, r := range runs {
+		if r.Resumable && r.Cluster == d.cluster.Name {
+			all = append(all, r)
+		}
+	}
+	return all, nil
+}
+
+// ResumeRun implements backend.Backend.
+func (d *desk) ResumeRun(ctx context.Context, id string) (backend.Run, engine.Plan, error) {
+	stored, _, err := engine.LoadRun(d.p.runsDir(), id)
+	if err != nil {
+		return nil, stored, fmt.Errorf("reading run %s: %w", id, err)
+	}
+	if err := d.sameCluster(stored.Cluster); err != nil {
+		return nil, stored, err
+	}
+	run, plan, err := d.resume(ctx, id, stored, engine.Approval{})
+	if err != nil {
+		return nil, plan, err
+	}
+	return d.began(run, plan), plan, nil
+}
+
+// Report implements backend.Backend.
+func (d *desk) Report(ctx context.Context, run backend.Run) (backend.Report, error) {
+	d.mu.Lock()
+	plan, known := d.plans[run.ID()]
+	d.mu.Unlock()
+	if !known {
+		return backend.Report{}, fmt.Errorf("run %s was not begun here", run.ID())
+	}
+	r, err := d.report(ctx, filepath.Join(d.p.runsDir(), run.ID()), plan)
+	return r.Report, err
+}
+
+// Save implements backend.Backend.
+func (d *desk) Save(_ context.Context, name string, content []byte) (string, error) {
+	if name != filepath.Base(name) || strings.HasPrefix(name, ".") {
+		return "", fmt.Errorf("saving %q: that is not a base name", name)
+	}
+	dir := d.p.savedDir()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("saving %s: %w", name, err)
+	}
+	ext := filepath.Ext(name)
+	for n := 1; ; n++ {
+		path := filepath.Join(dir, name)
+		if n > 1 {
+			path = filepath.Join(dir, strings.TrimSuffix(name, ext)+"-"+strconv.Itoa(n)+ext)
+		}
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if errors.Is(err, os.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("saving %s: %w", name, err)
+		}
+		_, err = f.Write(content)
+		return path, errors.Join(err, f.Close())
+	}
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/novatui/novatui/assets/msg"
+	"github.com/novatui/novatui/etcdops"
+	"github.com/novatui/novatui/remote"
+	"github.com/novatui/novatui/ui/backend"
+	"github.com/novatui/novatui/workflows/engine"
+)
+
+// reportSchema is the version of report.json, which report.md is made from.
+const reportSchema = "novatui/report/v1"
+
+// The files of a report, in the run's folder.
+const (
+	reportJSONFile     = "report.json"
+	reportMarkdownFile = "report.md"
+)
+
+// runReport is a report before it is put into a language: what `novatui
+// report` prints, in any language, also long after.
+type runReport struct {
+	Schema      string         `json:"schema"`
+	Run         string         `json:"run"`
+	Cluster     string         `json:"cluster"`
+	Environment string         `json:"environment"`
+	Procedure   string         `json:"procedure"`
+	Title       msg.Msg        `json:"title"`
+	Started     time.Time      `json:"started"`
+	Ended       time.Time      `json:"ended,omitzero"`
+	Outcome     engine.Outcome `json:"outcome"`
+	Error       string         `json:"error,omitempty"`
+	// LookedAt is when the proofs were taken; zero when nobody looked.
+	LookedAt time.Time      `json:"looked_at,omitzero"`
+	Report   backend.Report `json:"report"`
+	Timeline []timelineStep `json:"timeline"`
+	Approval []string       `json:"overrides,omitempty"`
+}
+
+// timelineStep is one step of the run as it went.
+type timelineStep struct {
+	Stage  msg.Msg       `json:"stage"`
+	Title  msg.Msg       `json:"title"`
+	Node   string        `json:"node"`
+	Status engine.Status `json:"status"`
+	Start  time.Time     `json:"start,omitzero"`
+	End    time.Time     `json:"end,omitzero"`
+	Error  string        `json:"error,omitempty"`
+}
+
+// lookedAt is what was seen after the run; Known is false when nobody looked
+// or nothing could be seen.
+type lookedAt struct {
+	Known   bool
+	Facts   etcdops.Facts
+	Verdict etcdops.Verdict
+}
+
+// buildReport states what a run did, from its plan and journal, and what holds
+// now, from facts taken after it.
+func buildReport(dir string, plan engine.Plan, state engine.State, after lookedAt) runReport {
+	r := runReport{
+		Schema: reportSchema, Run: state.Run, Cluster: plan.Cluster, Environment: plan.Environment,
+		Procedure: plan.Procedure, Title: plan.Title,
+		Started: state.Started, Ended: state.Ended, Outcome: state.Outcome, Error: state.Error,
+	}
+	for guard, phrase := range state.Approval.Overrides {
+		r.Approval = append(r.Approval, guard+"="+phrase)
+	}
+	slices.Sort(r.Approval)
+	destroyed := r.timeline(plan, state)
+	if destroyed {
+		r.Report.Lost = plan.Lost
+	}
+	if after.Known {
+		r.LookedAt = after.Facts.CollectedAt
+		r.Report.Proofs = prove(after.Facts, after.Verdict)
+	}
+	r.Report.Proved = state.Outcome == engine.OutcomeDone && allProved(r.Report.Proofs)
+	r.Report.Headline = r.headline()
+	r.Report.Todo = r.todo(after)
+	r.files(dir, plan, after)
+	return r
+}
+
+// timeline fills in the steps and what they changed, and reports whether one
+// that destroys was done or may have been.
+func (r *runReport) timeline(plan engine.Plan, state engine.State) (destroyed bool) {
+	for _, stage := range plan.Stages {
+		for _, step := range stage.Steps {
+			st := state.Step(step.ID)
+			r.Timeline = append(r.Timeline, timelineStep{
+				Stage: stage.Title, Title: step.Title, Node: step.Node,
+				Status: st.Status, Start: st.Started, End: st.Ended, Error: st.Error,
+			})
+			if step.Effect == remote.Read || st.Status == engine.StatusPending || st.Status == engine.StatusNotDone {
+				continue
+			}
+			text := step.Title
+			switch st.Status {
+			case engine.StatusUnknown:
+				text = msg.M("report.change.unknown", "what", step.Title)
+			case engine.StatusFailed:
+				text = msg.M("report.change.failed", "what", step.Title)
+			case engine.StatusSkipped:
+				text = msg.M("report.change.already", "what", step.Title)
+			case engine.StatusDone, engine.StatusPending, engine.StatusNotDone:
+			}
+			r.Report.Changes = append(r.Report.Changes, backend.Change{Node: step.Node, Text: text})
+			destroyed = destroyed || step.Effect == remote.Destroy
+		}
+	}
+	return destroyed
+}
+
+// headline is the one sentence: proved, or what is not.
+func (r *runReport) headline() msg.Msg {
+	proofs := r.Report.Proofs
+	switch {
+	case r.Report.Proved:
+		return msg.M("report.headline.proved", "time", r.LookedAt.Local().Format(time.TimeOnly),
+			"took", duration(r.LookedAt.Sub(r.Started)))
+	case r.Outcome != engine.OutcomeDone:
+		outcome := r.Outcome
+		if outcome == "" {
+			outcome = "running"
+		}
+		return msg.M("report.headline.ended", "outcome", msg.M("cmd.run.outcome."+string(outcome)))
+	case len(proofs) == 0:
+		return msg.M("report.headline.not-looked")
+	}
+	missing := []msg.Msg{}
+	for _, p := range proofs {
+		if p.Result != backend.Proved {
+			missing = append(missing, p.Title)
+		}
+	}
+	return msg.M("report.headline.not-proved", "what", missing)
+}
+
+// duration is a span of time in whole seconds, as people say it.
+func duration(d time.Duration) msg.Msg {
+	seconds := int(d.Round(time.Second) / time.Second)
+	if seconds < 60 {
+		return msg.M("report.seconds", "s", seconds)
+	}
+	return msg.M("report.minutes", "min", seconds/60, "s", seconds%60)
+}
+
+// todo is what remains to be done.
+func (r *runReport) todo(after lookedAt) []backend.Todo {
+	var todo []backend.Todo
+	if r.Outcome != engine.OutcomeDone {
+		todo = append(todo, backend.Todo{Text: msg.M("report.todo.resume", "run", r.Run)})
+	}
+	if !after.Known {
+		return append(todo, backend.Todo{Text: msg.M("report.todo.look")})
+	}
+	switch rec := after.Verdict.Recommended; rec.Procedure {
+	case etcdops.ProcedureNone, "":
+	default:
+		todo = append(todo, backend.Todo{
+			Text:      msg.M("report.todo.procedure", "procedure", msg.M("cmd.procedure."+string(rec.Procedure)), "nodes", rec.Nodes, "why", rec.Why),
+			Procedure: rec.Procedure, Nodes: rec.Nodes,
+		})
+	}
+	if r.Procedure == string(etcdops.ProcedureRestore) || r.Procedure == string(etcdops.ProcedureSalvage) {
+		// procedures.md §3: what watches through the API must see the new
+		// revisions from the start.
+		todo = append(todo, backend.Todo{Text: msg.M("report.todo.kubernetes")})
+	}
+	return todo
+}
+
+// files says where everything lies: on this machine, and what the run set
+// aside on the nodes (its names carry the plan's tag).
+func (r *runReport) files(dir string, plan engine.Plan, after lookedAt) {
+	r.Report.Path = filepath.Join(dir, reportMarkdownFile)
+	r.Report.Files = append(r.Report.Files,
+		backend.File{Title: msg.M("report.file.report"), Path: r.Report.Path},
+		backend.File{Title: msg.M("report.file.run"), Path: dir},
+	)
+	if !after.Known || plan.Tag == "" {
+		return
+	}
+	for _, n := range after.Facts.Nodes {
+		for _, aside := range n.Asides {
+			if !strings.Contains(filepath.Base(aside), plan.Tag) {
+				continue
+			}
+			r.Report.Files = append(r.Report.Files, backend.File{Title: msg.M("report.file.aside"), Node: n.Node, Path: aside})
+			r.Report.Cleanup = append(r.Report.Cleanup, backend.Cleanup{
+				Node: n.Node, Line: "rm -rf -- " + remote.Quote(aside),
+			})
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/novatui/novatui/etcdops"
+	"github.com/novatui/novatui/inventory"
+	"github.com/novatui/novatui/remote"
+	"github.com/novatui/novatui/workflows/engine"
+)
+
+// inventory reads what --nodes or the cluster file says. Warnings are said,
+// errors are usage errors with their lines.
+func (p *program) inventory() (inventory.Cluster, error) {
+	if p.flags.nodes != "" {
+		c, err := inventory.FromNodes(p.flags.nodes)
+		return c, badFile(err, "give --nodes [user@]host[:port],...")
+	}
+	path, err := inventory.Find(inventory.FindOptions{
+		Cluster: p.flags.cluster, ConfigHome: p.getenv("XDG_CONFIG_HOME"),
+	})
+	if err != nil {
+		var find *inventory.FindError
+		if errors.As(err, &find) {
+			err = errors.New(p.msgs().S(find.Message()))
+		}
+		return inventory.Cluster{}, badFile(err, "give --cluster FILE or --nodes user@a,b,c; or try a lab: novatui drill")
+	}
+	c, warnings, err := inventory.Load(path)
+	if c.Language != "" && c.Language != "auto" {
+		p.fileLanguage, p.printer = c.Language, nil
+	}
+	for _, w := range warnings {
+		p.say("%s", p.msgs().S(w.Message()))
+	}
+	if err != nil {
+		return c, badFile(p.fileProblems(err), "docs/cluster-file.md has every key")
+	}
+	return c, nil
+}
+
+// fileProblems puts the problems of a cluster file into the chosen language.
+func (p *program) fileProblems(err error) error {
+	var all inventory.Problems
+	var one inventory.Problem
+	switch {
+	case errors.As(err, &all):
+		lines := make([]string, len(all))
+		for i, problem := range all {
+			lines[i] = p.msgs().S(problem.Message())
+		}
+		return errors.New(strings.Join(lines, "\n"))
+	case errors.As(err, &one):
+		return errors.New(p.msgs().S(one.Message()))
+	}
+	return err
+}
+
+// config is what the cluster file says about etcd.
+func configOf(c inventory.Cluster) etcdops.Config {
+	return etcdops.Config{
+		Cluster: c.Name, Environment: c.Environment, Platform: c.Platform,
+		Unit: c.Etcd.Unit, EnvFile: c.Etcd.EnvFile, BinDir: c.Etcd.BinDir,
+		SnapshotDirs: slices.Clone(c.SnapshotDirs), Readyz: c.Readyz,
+	}
+}
+
+// errNoNode: there is nothing to judge.
+var errNoNode = errors.New("no node could be looked at")
+
+var (
+	_ engine.Conns       = (*session)(nil)
+	_ engine.Reconnector = (*session)(nil)
+	_ remote.Asker       = (*terminalAsker)(nil)
+)
+
+// sameCluster refuses a plan or a run of another cluster than the one that the
+// cluster file describes.
+func (s *session) sameCluster(name string) error {
+	if name == s.cluster.Name {
+		return nil
+	}
+	return withHint(fmt.Errorf("%w: it is for cluster %q, and this is %q", engine.ErrPlanStale, name, s.cluster.Name),
+		"choose the cluster with --cluster FILE")
+}
+
+// options are what every run of this session has in common.
+func (s *session) options(plan engine.Plan, approval engine.Approval) engine.Options {
+	return engine.Options{
+		Plan: plan, Conns: s, Dir: s.p.runsDir(), Approval: approval,
+		Version: currentVersion().Version,
+	}
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/novatui/novatui/etcdops"
+	"github.com/novatui/novatui/remote"
+	"github.com/novatui/novatui/workflows"
+	"github.com/novatui/novatui/workflows/engine"
+)
+
+// site is the session as a procedure meets it (workflows.Site).
+type site struct{ *session }
+
+var _ workflows.Site = site{}
+
+// Collect asks every node and etcd for everything.
+func (s site) Collect(ctx context.Context) (etcdops.Facts, error) { return s.collect(ctx) }
+
+// Status asks for the states of units and endpoints only.
+func (s site) Status(ctx context.Context, prev etcdops.Facts) (etcdops.Facts, error) {
+	f, err := s.collector.Status(ctx, prev)
+	if err != nil {
+		return f, fmt.Errorf("asking for the state of etcd: %w", err)
+	}
+	return f, nil
+}
+
+// Inspect looks into a snapshot file on a node. A file that cannot be read is
+// told in the answer, so that the guard snapshot-sound can say what is wrong;
+// the error is for a node that cannot be asked.
+func (s site) Inspect(ctx context.Context, f etcdops.Facts, node, path string) (workflows.Inspected, error) {
+	h, err := f.Host(node)
+	if err != nil {
+		return workflows.Inspected{}, fmt.Errorf("%w: %w", workflows.ErrRequest, err)
+	}
+	in := workflows.Inspected{Node: node, Path: path, Archive: etcdops.IsArchive(path)}
+	for _, found := range h.Facts.Snapshots {
+		if found.Path == path {
+			in.Modified = found.Modified
+		}
+	}
+	conn, err := s.Conn(ctx, node)
+	if err != nil {
+		return in, err
+	}
+	seen, err := h.InspectSnapshot(ctx, conn, path, f.CollectedAt.UTC().Format(engine.TagLayout))
+	var failed *remote.ExitError
+	if errors.As(err, &failed) {
+		in.Error = remote.Clean(err.Error())
+		return in, nil
+	}
+	if err != nil {
+		return in, fmt.Errorf("looking into a snapshot on %s: %w", node, err)
+	}
+	in.SizeBytes, in.SHA256 = seen.PathBytes, seen.PathSHA256
+	in.ContentBytes, in.ContentSHA256, in.Hash = seen.SizeBytes, seen.SHA256, seen.Hash
+	// A database file has whole pages; the sha256 behind a saved snapshot makes
+	// its length 32 more than that.
+	in.CopiedDB = seen.SizeBytes > 0 && seen.SizeBytes%512 == 0
+	in.Error = seen.InfoError
+	if seen.Info != nil {
+		in.Revision, in.TotalKeys, in.Version = seen.Info.Revision, seen.Info.TotalKeys, seen.Info.Version
+	}
+	return in, nil
+}
+
+// CountKeys counts the users' keys through a node's endpoint.
+func (s site) CountKeys(ctx context.Context, node string) (int64, error) {
+	f, _, err := s.lastFacts(ctx)
+	if err != nil {
+		return 0, err
+	}
+	h, err := f.Host(node)
+	if err != nil {
+		return 0, fmt.Errorf("counting keys: %w", err)
+	}
+	c, err := h.EndpointStatus(h.ClientURLs())
+	if err != nil {
+		return 0, fmt.Errorf("counting keys through %s: %w", node, err)
+	}
+	// The same tool, endpoint and certificates, another question.
+	c.Argv = []string{c.Argv[0], "get", "", "--from-key", "--count-only", "--write-out=json"}
+	conn, err := s.Conn(ctx, node)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	res, err := conn.Run(ctx, c, remote.Streams{})
+	if err == nil {
+		err = res.Check(node, c)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("counting keys through %s: %w", node, err)
+	}
+	var answer struct {
+		Count int64 `json:"count"`
+	}
+	if err := json.Unmarshal(res.Stdout, &answer); err != nil {
+		return 0, fmt.Errorf("counting keys through %s: %w", node, err)
+	}
+	return answer.Count, nil
+}
