@@ -20,3 +20,8 @@ var Scripts embed.FS
 //
 //go:embed drills
 var Drills embed.FS
+
+// Rules are what diagnosis knows of causes and of log lines, rules/*.yaml.
+//
+//go:embed rules
+var Rules embed.FS

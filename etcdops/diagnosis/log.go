@@ -1,0 +1,302 @@
+package diagnosis
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/novatui/novatui/assets/msg"
+	"github.com/novatui/novatui/etcdops"
+)
+
+// maxEvidence is how many lines are kept for one cause from one source.
+const maxEvidence = 3
+
+// distinct is a line of a run that no other line of it repeats, with the
+// places of its first and last appearance in the run.
+type distinct struct {
+	lowered
+	first, last int
+	lastN       int
+}
+
+// distinctLines folds a run's lines that say the same: a crash loop's journal
+// is mostly repetition, and rules need to see each thing once.
+func distinctLines(r *run) []distinct {
+	type key struct {
+		from                origin
+		level, caller, m, e string
+		peer                string
+	}
+	seen := make(map[key]int, len(r.lines))
+	list := make([]distinct, 0, len(r.lines))
+	for i, l := range r.lines {
+		k := key{l.from, l.level, l.caller, l.msg, l.err, remoteID(l)}
+		if at, ok := seen[k]; ok {
+			list[at].last, list[at].lastN = i, l.n
+			continue
+		}
+		seen[k] = len(list)
+		list = append(list, distinct{lowered: lower(l), first: i, last: i, lastN: l.n})
+	}
+	return list
+}
+
+// readRuns reads the nodes' journals: which runs are the trouble that is on
+// now. Of a healthy member only the newest is.
+func (j *judge) readRuns() {
+	for i := range j.nodes {
+		c := &j.nodes[i]
+		c.runs = current(splitRuns(readJournal(c.facts.Journal)))
+		if c.healthy && len(c.runs) > 1 {
+			c.runs = c.runs[len(c.runs)-1:]
+		}
+	}
+}
+
+// readLog adds what the rules say to a node's journal.
+func (j *judge) readLog(c *nodeCase) {
+	// Newest first: the first evidence of a rule is the freshest.
+	for i := len(c.runs) - 1; i >= 0; i-- {
+		lines := distinctLines(&c.runs[i])
+		for k := range j.know.rules {
+			j.applyRule(c, &c.runs[i], lines, &j.know.rules[k])
+		}
+	}
+}
+
+// applyRule adds the rule's cause when the run carries its evidence.
+func (j *judge) applyRule(c *nodeCase, r *run, lines []distinct, rule *rule) {
+	if c.healthy && !rule.Healthy || rule.Last && !endedBadly(c.facts.Unit) {
+		return
+	}
+	var hits []*distinct
+	for i := range lines {
+		l := &lines[i]
+		if rule.Last && l.last < r.served {
+			continue
+		}
+		if slices.ContainsFunc(rule.Match, func(m matcher) bool { return m.matches(&l.lowered) }) {
+			hits = append(hits, l)
+		}
+	}
+	if len(hits) == 0 {
+		return
+	}
+	has := func(m matcher) bool {
+		return slices.ContainsFunc(lines, func(d distinct) bool { return m.matches(&d.lowered) })
+	}
+	if slices.ContainsFunc(rule.Unless, has) || !all(rule.With, has) {
+		return
+	}
+	if !all(rule.When, func(name string) bool { return conditions[name](c) }) ||
+		slices.ContainsFunc(rule.Not, func(name string) bool { return conditions[name](c) }) {
+		return
+	}
+	for _, h := range hits {
+		node, source := c.facts.Node, "log"
+		if rule.Blames == "remote" {
+			if node = j.peerOf(h.line, c.facts.Node); node == "" {
+				continue
+			}
+			source = "peers"
+			if target := j.caseOf(node); target == nil || target.healthy {
+				continue
+			}
+		}
+		j.add(found{
+			cause: rule.Cause, node: node, confidence: rule.Confidence, variant: rule.Variant,
+			evidence: etcdops.Evidence{Source: source, Node: c.facts.Node, Line: h.lastN, Text: h.text},
+		})
+	}
+}
+
+func all[T any](list []T, ok func(T) bool) bool {
+	return !slices.ContainsFunc(list, func(t T) bool { return !ok(t) })
+}
+
+// endedBadly reports whether the unit's last exit is one that etcd chose
+// itself. A process that was killed or that ended cleanly did not end over
+// its last error line. What is not known does not speak against it.
+func endedBadly(u etcdops.UnitFacts) bool {
+	switch {
+	case u.ExitCode == "killed" && (u.ExitStatus == 9 || u.ExitStatus == 15):
+		return false
+	case u.ExitCode == "exited" && u.ExitStatus == 0 && u.Active == "inactive" && u.Result == "success":
+		return false
+	}
+	return true
+}
+
+// conditions are the named conditions that rules may set on facts.
+var conditions = map[string]func(*nodeCase) bool{
+	// The WAL is there now, whatever the log says of an earlier moment.
+	"has-wal": func(c *nodeCase) bool { return c.facts.Data.Error == "" && hasWAL(c.facts) },
+	// A quorum's membership lists the very id under which it last ran.
+	"is-member": func(c *nodeCase) bool {
+		own := ownMemberID(c.newest())
+		return c.confirmed && c.listed && !c.member.Unstarted() && (own == "" || sameID(own, c.member.ID))
+	},
+	"down": func(c *nodeCase) bool { return !c.facts.Unit.Running() && c.facts.Unit.Active != "activating" },
+}
+
+// ownMemberID is the member id under which a process last wrote.
+func ownMemberID(r *run) string {
+	if r == nil {
+		return ""
+	}
+	for i := len(r.lines) - 1; i >= 0; i-- {
+		if id := r.lines[i].field("local-member-id"); id != "" && id != "0" {
+			return id
+		}
+	}
+	return ""
+}
+
+// remoteID is the id of the peer that a line is about.
+func remoteID(l line) string {
+	for _, key := range []string{"remote-peer-id", "remote-member-id", "peer-id"} {
+		if v := l.field(key); v != "" && v != "0" {
+			return v
+		}
+	}
+	return ""
+}
+
+// peerOf finds the node of the peer that a line names, by member id or by the
+// address of the connection where that address is one node's alone.
+func (j *judge) peerOf(l line, self string) string {
+	if id := remoteID(l); id != "" {
+		for _, m := range j.f.Members {
+			if sameID(m.ID, id) {
+				return m.Node
+			}
+		}
+		return ""
+	}
+	at, err := netip.ParseAddrPort(l.field("remote-addr"))
+	if err != nil || at.Addr().IsLoopback() {
+		return ""
+	}
+	node := ""
+	for _, n := range j.f.Nodes {
+		if n.Address == at.Addr().String() && n.Node != self {
+			if node != "" {
+				return ""
+			}
+			node = n.Node
+		}
+	}
+	return node
+}
+
+// found is one piece of evidence for a cause on a node.
+type found struct {
+	cause, node string
+	confidence  etcdops.Confidence
+	variant     string // chooses other words than the cause's own
+	detail      string // the words' argument "detail"
+	evidence    etcdops.Evidence
+	outside     *bool // other than the kind says
+}
+
+// add puts evidence to the cause it belongs to, which takes the words of its
+// surest evidence.
+func (j *judge) add(e found) {
+	kd := j.know.kinds[e.cause]
+	e.evidence.Text = shown(e.evidence.Text)
+	at := slices.IndexFunc(j.causes, func(c etcdops.Cause) bool { return c.ID == e.cause && c.Node == e.node })
+	if at < 0 {
+		at = len(j.causes)
+		j.causes = append(j.causes, etcdops.Cause{ID: e.cause, Node: e.node, Data: kd.Data, Outside: kd.Outside})
+	}
+	c := &j.causes[at]
+	if c.Confidence == "" || weight(e.confidence) > weight(c.Confidence) {
+		c.Confidence = e.confidence
+		j.say(c, kd, e.variant, e.detail)
+		c.Outside = kd.Outside
+		if e.outside != nil {
+			c.Outside = *e.outside
+		}
+	}
+	same := 0
+	for _, have := range c.Evidence {
+		if have.Source == e.evidence.Source && have.Node == e.evidence.Node {
+			same++
+			if have.Line == e.evidence.Line && have.Text == e.evidence.Text {
+				return
+			}
+		}
+	}
+	if e.evidence.Text != "" && same < maxEvidence {
+		c.Evidence = append(c.Evidence, e.evidence)
+	}
+}
+
+// say gives a cause its words: those of a variant where it has some.
+func (j *judge) say(c *etcdops.Cause, kd kind, variant, detail string) {
+	id := "diagnosis." + c.ID
+	if variant != "" {
+		id += "." + variant
+	}
+	args := []any{"node", c.Node, "member", j.memberName(c.Node), "detail", shown(detail)}
+	c.Title = msg.M(id + ".title")
+	c.Why = msg.M(id+".why", args...)
+	c.Do, c.DoNot = nil, nil
+	for _, name := range kd.Do {
+		c.Do = append(c.Do, msg.M("diagnosis.do."+name, args...))
+	}
+	for _, name := range kd.DoNot {
+		c.DoNot = append(c.DoNot, msg.M("diagnosis.dont."+name, args...))
+	}
+}
+
+// memberName is what to call the member of a node.
+func (j *judge) memberName(node string) string {
+	if c := j.caseOf(node); c != nil && c.member.Name != "" {
+		return c.member.Name
+	} else if c != nil && c.facts.Env.Name() != "" {
+		return c.facts.Env.Name()
+	}
+	return node
+}
+
+func weight(c etcdops.Confidence) int {
+	switch c {
+	case etcdops.Certain:
+		return 3
+	case etcdops.Likely:
+		return 2
+	case etcdops.Possible:
+		return 1
+	}
+	return 0
+}
+
+// lastWords are the newest lines of etcd's that are no mere information, for
+// the eye of whoever must judge where no rule does.
+func lastWords(c *nodeCase) []etcdops.Evidence {
+	r := c.newest()
+	if r == nil {
+		return nil
+	}
+	var list []etcdops.Evidence
+	for i := len(r.lines) - 1; i >= 0 && len(list) < maxEvidence; i-- {
+		l := r.lines[i]
+		bad := l.level == "error" || l.level == "panic" || l.level == "fatal" ||
+			l.level == "" && l.from == fromEtcd && strings.TrimSpace(l.msg) != "" && !isFrame(l.msg) ||
+			l.from == fromSystemd && strings.Contains(l.msg, "exited")
+		if bad {
+			list = append(list, etcdops.Evidence{Source: "log", Node: c.facts.Node, Line: l.n, Text: l.text})
+		}
+	}
+	slices.Reverse(list)
+	return list
+}
+
+// isFrame matches the lines of a Go stack trace.
+func isFrame(m string) bool {
+	m = strings.TrimSpace(m)
+	return strings.HasPrefix(m, "/") || strings.HasSuffix(m, ")") || strings.HasPrefix(m, "goroutine ") ||
+		strings.HasPrefix(m, "created by ") || strings.HasPrefix(m, "main.")
+}

@@ -1,0 +1,332 @@
+package diagnosis
+
+import (
+	"slices"
+
+	"github.com/novatui/novatui/assets/msg"
+	"github.com/novatui/novatui/etcdops"
+)
+
+// prospect says what can become of a member: what the choice of a procedure
+// rests on.
+type prospect string
+
+const (
+	serving     prospect = "serving"     // takes part in a quorum, or would with peers
+	joining     prospect = "joining"     // starting, learning or waiting: in order as far as seen
+	restartable prospect = "restartable" // down, and nothing speaks against its data
+	fixable     prospect = "fixable"     // down for a cause outside its data
+	failing     prospect = "failing"     // ends by itself, for a reason not understood
+	broken      prospect = "broken"      // its data are broken, lost or foreign: positively known
+	foreign     prospect = "foreign"     // serves another cluster whose worth is not known
+	doubtful    prospect = "doubtful"    // its data differ, and which side is right is not known
+	unseen      prospect = "unseen"      // its host does not answer
+	elsewhere   prospect = "elsewhere"   // a member without a node of ours
+)
+
+// judgeMembers gives every seat its state, its prospect and what is known of
+// its data.
+func (j *judge) judgeMembers() {
+	furthest := j.furthestIndex()
+	for i := range j.members {
+		s := &j.members[i]
+		c := j.nodeOf(s)
+		s.MemberVerdict = etcdops.MemberVerdict{Member: s.m, Node: s.m.Node, Lag: -1}
+		if c == nil {
+			s.State, s.prospect = etcdops.StateUnknown, elsewhere
+			s.Why = msg.M("diagnosis.state.no-node")
+			continue
+		}
+		s.Node = c.facts.Node
+		if s.Member.Node == "" {
+			s.Member.Node = c.facts.Node
+		}
+		s.State, s.Why = j.stateOf(s, c)
+		s.Healthy = s.State == etcdops.StateHealthy
+		s.Leader = c.facts.Endpoint.Answers && c.facts.Endpoint.IsLeader()
+		if e := c.facts.Endpoint; e.Answers && (j.cluster == "" || e.ClusterID == j.cluster) {
+			s.Lag = int64(furthest - e.RaftIndex)
+		}
+		s.prospect = j.prospectOf(s, c)
+		s.Sound, s.SoundKnown = j.soundness(s, c)
+	}
+}
+
+func (j *judge) furthestIndex() uint64 {
+	var furthest uint64
+	for _, n := range j.f.Nodes {
+		if n.Endpoint.Answers && (j.cluster == "" || n.Endpoint.ClusterID == j.cluster) {
+			furthest = max(furthest, n.Endpoint.RaftIndex)
+		}
+	}
+	return furthest
+}
+
+// stateOf is the state of a member by procedures §1.
+func (j *judge) stateOf(s *seat, c *nodeCase) (etcdops.MemberState, msg.Msg) {
+	n, e := c.facts, c.facts.Endpoint
+	why := func(id string, pairs ...any) msg.Msg { return msg.M("diagnosis.state."+id, pairs...) }
+	switch {
+	case !n.Reachable:
+		return etcdops.StateUnreachable, why("unreachable", "error", shown(n.ErrorKind))
+	case e.Answers && j.cluster != "" && e.ClusterID != "" && e.ClusterID != j.cluster:
+		return etcdops.StateWrongCluster, why("wrong-cluster", "id", e.ClusterID)
+	case slices.Contains(j.hashes.odd, n.Node):
+		return etcdops.StateInconsistent, why("inconsistent")
+	case !s.listed && len(j.f.Members) > 0 && (j.has(n.Node, "removed-member") || e.Answers && !j.isMemberID(e.MemberID)):
+		return etcdops.StateRemoved, why("removed")
+	case j.has(n.Node, "removed-member"):
+		return etcdops.StateRemoved, why("removed")
+	case e.Answers && (s.m.Learner || e.Learner):
+		return etcdops.StateLearner, why("learner")
+	case c.healthy:
+		return etcdops.StateHealthy, why("healthy")
+	case e.Answers && j.cluster == "" && len(j.rivals) > 0:
+		return etcdops.StateUnknown, why("split", "id", e.ClusterID)
+	case e.Answers && (e.LeaderID == "" || !j.quorum.Holds):
+		return etcdops.StateNoQuorum, why("no-quorum")
+	case e.Answers:
+		return etcdops.StateNotAnswering, why("reads-fail", "error", shown(e.HealthError))
+	case s.listed && s.m.Unstarted():
+		return etcdops.StateUnstarted, why("unstarted")
+	case !s.listed && len(j.f.Members) > 0 && !n.Unit.Running():
+		return etcdops.StateRemoved, why("not-listed")
+	}
+	return unitState(n, why)
+}
+
+func unitState(n etcdops.NodeFacts, why func(string, ...any) msg.Msg) (etcdops.MemberState, msg.Msg) {
+	u := n.Unit
+	switch u.Active {
+	case "active", "reloading":
+		return etcdops.StateNotAnswering, why("not-answering", "error", shown(n.Endpoint.Error))
+	case "activating":
+		if u.Restarts > 0 || u.Sub == "auto-restart" {
+			return etcdops.StateStarting, why("retrying", "n", u.Restarts)
+		}
+		return etcdops.StateStarting, why("starting")
+	case "failed":
+		return etcdops.StateFailed, why("failed", "result", shown(u.Result), "status", u.ExitStatus)
+	case "inactive", "deactivating":
+		if u.Masked() {
+			return etcdops.StateStopped, why("masked")
+		}
+		return etcdops.StateStopped, why("stopped")
+	}
+	if len(n.Running) > 0 {
+		return etcdops.StateNotAnswering, why("not-answering", "error", shown(n.Endpoint.Error))
+	}
+	return etcdops.StateUnknown, why("unknown")
+}
+
+// prospectOf weighs a member's state with its causes.
+func (j *judge) prospectOf(s *seat, c *nodeCase) prospect {
+	n := c.facts
+	switch s.State {
+	case etcdops.StateUnreachable:
+		return unseen
+	case etcdops.StateHealthy, etcdops.StateNoQuorum:
+		if slices.Contains(j.hashes.split, n.Node) {
+			return doubtful
+		}
+		return serving
+	case etcdops.StateLearner:
+		return joining
+	case etcdops.StateInconsistent:
+		return broken
+	case etcdops.StateWrongCluster:
+		if j.lesserCluster(n) {
+			return broken
+		}
+		return foreign
+	}
+	if n.Endpoint.Answers && j.cluster == "" && len(j.rivals) > 0 {
+		return foreign
+	}
+	outside := j.openOutside(n.Node)
+	if j.dataCause(n.Node) {
+		if slices.ContainsFunc(outside, func(o etcdops.Cause) bool { return !j.know.kinds[o.ID].RejoinFixes }) {
+			return fixable
+		}
+		return broken
+	}
+	if len(outside) > 0 {
+		return fixable
+	}
+	return j.prospectByUnit(s, c)
+}
+
+// prospectByUnit judges a member that is down or silent and against whose data
+// nothing is known.
+func (j *judge) prospectByUnit(s *seat, c *nodeCase) prospect {
+	u, r := c.facts.Unit, c.newest()
+	waits := r != nil && r.loaded && r.served < 0 && !suspended(c.facts)
+	switch {
+	case c.facts.Endpoint.Answers: // it answers, but reads through it fail
+		return restartable
+	case u.Running() && waits, u.Active == "activating" && waits && !killed(u):
+		return joining
+	case u.Running():
+		return restartable
+	case u.Active == "activating" && u.Sub != "auto-restart" && u.Restarts == 0:
+		return joining
+	}
+	if s.listed && s.m.Unstarted() {
+		return restartable
+	}
+	if j.logGone(c) || !j.intact(c) {
+		return failing
+	}
+	switch {
+	case u.Active == "inactive", killed(u), j.has(c.facts.Node, "host-crash"):
+		return restartable
+	case u.Active == "failed" && u.Result == "timeout":
+		// A start that systemd gave up on: without quorum etcd cannot become
+		// ready (facts-e2e-hosts.md). It says nothing against the member.
+		return restartable
+	case u.Active == "failed" && u.Restarts == 0 && len(lastErrors(c)) == 0:
+		return restartable
+	}
+	return failing
+}
+
+// lastErrors are the lines of the newest run at level error and above.
+func lastErrors(c *nodeCase) []line {
+	var list []line
+	if r := c.newest(); r != nil {
+		for _, l := range r.lines {
+			if l.level == "error" || l.level == "panic" || l.level == "fatal" {
+				list = append(list, l)
+			}
+		}
+	}
+	return list
+}
+
+// intact reports whether the data directory looks as a sound one does. Where
+// it could not be looked at, it is not called intact.
+func (j *judge) intact(c *nodeCase) bool {
+	d := c.facts.Data
+	return d.Error == "" && d.Exists && d.HasMember && hasWAL(c.facts)
+}
+
+// soundness is what is known of a member's data: true only on positive
+// evidence, and known only where there is some.
+func (j *judge) soundness(s *seat, c *nodeCase) (sound, isKnown bool) {
+	switch s.prospect {
+	case serving:
+		return true, true
+	case broken:
+		return false, true
+	case joining:
+		r := c.newest()
+		return c.facts.Endpoint.Answers || r != nil && r.loaded, c.facts.Endpoint.Answers || r != nil && r.loaded
+	case restartable:
+		if s.listed && s.m.Unstarted() {
+			return false, false
+		}
+		for _, cause := range j.causes {
+			if cause.Node != c.facts.Node || weight(cause.Confidence) < 2 {
+				continue
+			}
+			if kd := j.know.kinds[cause.ID]; kd.SparesData || cause.ID == "unknown" && killed(c.facts.Unit) {
+				ok := j.intact(c)
+				return ok, ok
+			}
+		}
+	case fixable:
+		if j.dataCause(c.facts.Node) {
+			return false, false
+		}
+		ok := j.intact(c) && all(j.openOutside(c.facts.Node), func(o etcdops.Cause) bool { return j.know.kinds[o.ID].SparesData })
+		return ok, ok
+	}
+	return false, false
+}
+
+// openOutside lists the causes outside the data that keep a node's member
+// down: known with more than a suspicion.
+func (j *judge) openOutside(node string) []etcdops.Cause {
+	var list []etcdops.Cause
+	for _, c := range j.causes {
+		if c.Node == node && c.Outside && weight(c.Confidence) > 1 {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// dataCause reports whether it is positively known that a node's data are
+// broken, lost or foreign. Data that differ count only where a majority of
+// voters holds other data: otherwise the odd one may be the right one.
+func (j *judge) dataCause(node string) bool {
+	for _, c := range j.causes {
+		if c.Node != node || !c.Data || weight(c.Confidence) < 2 {
+			continue
+		}
+		if c.ID != "data-inconsistent" {
+			return true
+		}
+		if slices.Contains(j.hashes.odd, node) {
+			return true
+		}
+		if c.Confidence == etcdops.Likely && !slices.Contains(j.hashes.split, node) &&
+			len(j.hashes.split) == 0 && j.hashes.compared >= j.quorum.Needed && !j.compared(node) {
+			return true // it refused to start beside a majority that agrees
+		}
+	}
+	return false
+}
+
+// compared reports whether a node's own hash is among those compared.
+func (j *judge) compared(node string) bool {
+	c := j.caseOf(node)
+	return c != nil && c.facts.Endpoint.Answers && c.facts.Endpoint.Hash != "" && j.f.HashRevision != 0
+}
+
+// lesserCluster reports whether a node that serves another cluster plainly
+// holds nothing that the reference cluster lacks: it is alone in it, and its
+// revision is below the reference's.
+func (j *judge) lesserCluster(n etcdops.NodeFacts) bool {
+	if len(n.Endpoint.OwnMembers) > 1 {
+		return false
+	}
+	for _, other := range j.f.Nodes {
+		e := other.Endpoint
+		if e.Answers && e.ClusterID == j.cluster && e.Revision > n.Endpoint.Revision {
+			return true
+		}
+	}
+	return false
+}
+
+// rankCauses puts the best first: what explains before what is explained, the
+// sure before the suspected, roots before what usually follows from them.
+func (j *judge) rankCauses() {
+	explainedBy := func(c etcdops.Cause) bool {
+		return slices.ContainsFunc(j.causes, func(o etcdops.Cause) bool {
+			return o.Node == c.Node && o.ID != c.ID && weight(o.Confidence) > 1 &&
+				slices.Contains(j.know.kinds[o.ID].Explains, c.ID)
+		})
+	}
+	score := func(c etcdops.Cause) [4]int {
+		s := [4]int{}
+		if explainedBy(c) {
+			s[0] = 1
+		}
+		switch {
+		case c.ID == "quorum-lost":
+			s[0] = 3
+		case c.ID == "unknown" && c.Confidence == etcdops.Possible:
+			s[0] = 2
+		}
+		s[1] = -weight(c.Confidence)
+		s[2] = j.know.rank(c.ID)
+		s[3] = slices.IndexFunc(j.nodes, func(n nodeCase) bool { return n.facts.Node == c.Node })
+		return s
+	}
+	slices.SortStableFunc(j.causes, func(a, b etcdops.Cause) int {
+		x, y := score(a), score(b)
+		return slices.Compare(x[:], y[:])
+	})
+}

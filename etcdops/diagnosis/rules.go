@@ -1,0 +1,253 @@
+package diagnosis
+
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+
+	yaml "go.yaml.in/yaml/v3"
+
+	"github.com/novatui/novatui/assets"
+	"github.com/novatui/novatui/etcdops"
+)
+
+// kind is what is known about a cause id, whatever led to it
+// (rules/causes.yaml).
+type kind struct {
+	ID string `yaml:"id"`
+	// Data: the cause is broken, lost or foreign data of this member.
+	Data bool `yaml:"data"`
+	// Outside: the cause lies outside the data; a rejoin or restore would not
+	// help.
+	Outside bool `yaml:"outside"`
+	// SparesData: a member that is down for this cause alone still has whole
+	// data.
+	SparesData bool `yaml:"spares_data"`
+	// RejoinFixes: a rejoin writes anew what is wrong, so an open cause of
+	// this kind does not forbid it.
+	RejoinFixes bool `yaml:"rejoin_fixes"`
+	// Explains are the causes that are often only a consequence of this one
+	// on the same member.
+	Explains []string `yaml:"explains"`
+	Do       []string `yaml:"do"`
+	DoNot    []string `yaml:"do_not"`
+}
+
+// rule says which log lines mean which cause (rules/log-*.yaml).
+type rule struct {
+	ID         string             `yaml:"id"` // CAUSE/what
+	Confidence etcdops.Confidence `yaml:"confidence"`
+	// Match: any of these lines is the evidence.
+	Match []matcher `yaml:"match"`
+	// With: each of these must be matched by some line of the same run.
+	With []matcher `yaml:"with"`
+	// Unless: a line of the same run that matches takes the evidence away.
+	Unless []matcher `yaml:"unless"`
+	// Last: the line counts only if the process ended over it: it did not
+	// serve afterwards, and its unit's last exit was not a clean or a killed one.
+	Last bool `yaml:"last"`
+	// Healthy: the line counts on a healthy member too.
+	Healthy bool `yaml:"healthy"`
+	// When and Not name conditions on the node's facts (conditions.go).
+	When []string `yaml:"when"`
+	Not  []string `yaml:"not"`
+	// Blames is "remote" when the line is about the peer that it names.
+	Blames string `yaml:"blames"`
+	// Variant chooses other words than the cause's own.
+	Variant string `yaml:"variant"`
+	// From is the source of the knowledge.
+	From string `yaml:"from"`
+	// Cause is the part of ID before the slash.
+	Cause string `yaml:"-"`
+}
+
+// matcher matches a line when everything that it names is found in it: text
+// is looked for in the message and the error, ignoring case; every list is
+// "one of".
+type matcher struct {
+	Text   anyOf             `yaml:"text"`  // in message or error
+	Msg    anyOf             `yaml:"msg"`   // in the message
+	Error  anyOf             `yaml:"error"` // in the error; in a line that is not JSON, in the message
+	Caller anyOf             `yaml:"caller"`
+	Level  anyOf             `yaml:"level"`
+	Origin string            `yaml:"origin"`
+	Fields map[string]string `yaml:"fields"` // of a JSON line, equal
+}
+
+// anyOf is one string or a list of alternatives, in lower case.
+type anyOf []string
+
+// UnmarshalYAML accepts a string or a list of strings.
+func (a *anyOf) UnmarshalYAML(n *yaml.Node) error {
+	var list []string
+	if n.Kind == yaml.ScalarNode {
+		list = []string{n.Value}
+	} else if err := n.Decode(&list); err != nil {
+		return err
+	}
+	for _, s := range list {
+		*a = append(*a, strings.ToLower(s))
+	}
+	return nil
+}
+
+func (a anyOf) in(lower string) bool {
+	if len(a) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(a, func(s string) bool { return strings.Contains(lower, s) })
+}
+
+// lowered is a line with the texts that rules look into.
+type lowered struct {
+	line
+	lowMsg, lowErr, lowCaller string
+}
+
+func lower(l line) lowered {
+	return lowered{
+		line: l, lowMsg: strings.ToLower(l.msg), lowErr: strings.ToLower(l.err),
+		lowCaller: strings.ToLower(l.caller),
+	}
+}
+
+func (m matcher) matches(l *lowered) bool {
+	if m.Origin != "" && m.Origin != string(l.from) {
+		return false
+	}
+	if !m.Msg.in(l.lowMsg) {
+		return false
+	}
+	if len(m.Error) > 0 {
+		where := l.lowErr
+		if !l.json {
+			where = l.lowMsg
+		}
+		if !m.Error.in(where) {
+			return false
+		}
+	}
+	if !m.Text.in(l.lowMsg) && (l.err == "" || !m.Text.in(l.lowErr)) {
+		return false
+	}
+	if !m.Caller.in(l.lowCaller) || len(m.Level) > 0 && !slices.Contains(m.Level, l.level) {
+		return false
+	}
+	for key, value := range m.Fields {
+		if l.field(key) != value {
+			return false
+		}
+	}
+	return true
+}
+
+// knowledge is everything that assets/rules holds.
+type knowledge struct {
+	kinds map[string]kind
+	order []string // the ids of kinds as the file lists them, roots first
+	rules []rule
+}
+
+func (k knowledge) rank(cause string) int {
+	if at := slices.Index(k.order, cause); at >= 0 {
+		return at
+	}
+	return len(k.order)
+}
+
+// known parses the rules when they are first needed. A rule that does not
+// parse is a defect of the build that the tests find, hence the panic.
+var known = sync.OnceValue(func() knowledge {
+	k, err := readRules(assets.Rules)
+	if err != nil {
+		panic("reading the diagnosis rules: " + err.Error())
+	}
+	return k
+})
+
+// readRules reads rules/causes.yaml and rules/log-*.yaml of a file system and
+// refuses unknown keys, causes and conditions.
+func readRules(fsys fs.FS) (knowledge, error) {
+	var k knowledge
+	var kinds []kind
+	if err := readYAML(fsys, "rules/causes.yaml", &kinds); err != nil {
+		return k, err
+	}
+	k.kinds = map[string]kind{}
+	for _, kd := range kinds {
+		k.kinds[kd.ID] = kd
+		k.order = append(k.order, kd.ID)
+	}
+	for _, kd := range kinds {
+		for _, id := range kd.Explains {
+			if _, ok := k.kinds[id]; !ok {
+				return k, fmt.Errorf("cause %s explains %s, which is no cause", kd.ID, id)
+			}
+		}
+	}
+	files, err := fs.Glob(fsys, "rules/log-*.yaml")
+	if err != nil {
+		return k, err
+	}
+	seen := map[string]bool{}
+	for _, file := range files {
+		var rules []rule
+		if err := readYAML(fsys, file, &rules); err != nil {
+			return k, err
+		}
+		for _, r := range rules {
+			if err := k.check(&r); err != nil {
+				return k, fmt.Errorf("%s: rule %s: %w", file, r.ID, err)
+			}
+			if seen[r.ID] {
+				return k, fmt.Errorf("%s: rule %s stands twice", file, r.ID)
+			}
+			seen[r.ID] = true
+			k.rules = append(k.rules, r)
+		}
+	}
+	return k, nil
+}
+
+func (k knowledge) check(r *rule) error {
+	var ok bool
+	if r.Cause, _, ok = strings.Cut(r.ID, "/"); !ok {
+		return fmt.Errorf("its id is not CAUSE/WHAT")
+	}
+	if _, ok := k.kinds[r.Cause]; !ok {
+		return fmt.Errorf("%s is no cause", r.Cause)
+	}
+	if len(r.Match) == 0 || r.From == "" {
+		return fmt.Errorf("it matches nothing or does not say where the knowledge is from")
+	}
+	switch r.Confidence {
+	case etcdops.Certain, etcdops.Likely, etcdops.Possible:
+	default:
+		return fmt.Errorf("confidence %q", r.Confidence)
+	}
+	if r.Blames != "" && r.Blames != "remote" {
+		return fmt.Errorf("blames %q", r.Blames)
+	}
+	for _, c := range slices.Concat(r.When, r.Not) {
+		if conditions[c] == nil {
+			return fmt.Errorf("condition %q is unknown", c)
+		}
+	}
+	return nil
+}
+
+func readYAML(fsys fs.FS, path string, into any) error {
+	f, err := fsys.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	d := yaml.NewDecoder(f)
+	d.KnownFields(true)
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}

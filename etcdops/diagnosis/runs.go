@@ -1,0 +1,124 @@
+package diagnosis
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/novatui/novatui/etcdops"
+)
+
+// A run is what one etcd process wrote from its start to its end, with what
+// systemd said about it.
+type run struct {
+	pid    int
+	lines  []line
+	served int // index of the line that says it serves clients; -1
+	loaded bool
+	spoke  bool // etcd itself wrote at least one line
+}
+
+// maxRuns is how many failed starts in a row are read together.
+const maxRuns = 6
+
+// readJournal parses a journal and puts it into the order in which it
+// happened: lines may come shuffled, but each knows its time and number.
+func readJournal(journal []etcdops.LogLine) []line {
+	lines := make([]line, 0, len(journal))
+	for _, l := range journal {
+		lines = append(lines, parseLine(l))
+	}
+	slices.SortStableFunc(lines, func(a, b line) int { return a.n - b.n })
+	for i := range lines {
+		// A line without a time (a panic's) happened when the one before it did.
+		if lines[i].at.IsZero() && i > 0 {
+			lines[i].at = lines[i-1].at
+		}
+	}
+	slices.SortStableFunc(lines, func(a, b line) int { return a.at.Compare(b.at) })
+	return lines
+}
+
+// splitRuns cuts a journal into the processes that wrote it: a new pid, etcd's
+// first words, or systemd saying that it starts the unit begin a new one.
+func splitRuns(lines []line) []run {
+	var runs []run
+	cur := run{served: -1}
+	flush := func() {
+		if len(cur.lines) > 0 {
+			runs = append(runs, cur)
+		}
+		cur = run{served: -1}
+	}
+	banner := false // the running process has introduced itself
+	for _, l := range lines {
+		switch {
+		case l.from == fromSystemd && startsUnit(l.msg):
+			flush()
+			banner = false
+		case l.from == fromEtcd && l.pid != 0 && cur.pid != 0 && l.pid != cur.pid:
+			flush()
+			banner = false
+		case l.from == fromEtcd && l.pid == 0 && isBanner(l) && banner:
+			flush()
+			banner = false
+		}
+		if l.from == fromEtcd {
+			cur.spoke = true
+			if cur.pid == 0 {
+				cur.pid = l.pid
+			}
+			banner = banner || isBanner(l)
+			if hasServed(l) {
+				cur.served = len(cur.lines)
+			}
+			cur.loaded = cur.loaded || hasLoaded(l)
+		}
+		cur.lines = append(cur.lines, l)
+	}
+	flush()
+	return runs
+}
+
+// startsUnit matches systemd's words when it runs the process: not "Started",
+// which comes when a notify unit is ready, in the middle of its output.
+func startsUnit(msg string) bool { return strings.HasPrefix(msg, "Starting ") }
+
+// isBanner matches etcd's introduction: "Running: " (3.5 and later), "starting
+// an etcd server" says nothing new in those; "etcd Version:" up to 3.4.
+func isBanner(l line) bool {
+	return strings.HasPrefix(l.msg, "Running: ") || strings.HasPrefix(l.msg, "etcd Version:")
+}
+
+// hasServed matches the words with which etcd says that it takes requests;
+// it says so only after it has joined its cluster.
+func hasServed(l line) bool {
+	return strings.Contains(l.msg, "ready to serve client requests") ||
+		strings.Contains(l.msg, "published local member to cluster through raft") ||
+		l.caller == "etcdserver" && strings.HasPrefix(l.msg, "published {")
+}
+
+// hasLoaded matches raft at work: the member has read its database and its
+// WAL, found both whole, and talks to its peers.
+func hasLoaded(l line) bool {
+	return strings.Contains(l.msg, "is starting a new election at term") ||
+		strings.Contains(l.msg, "became pre-candidate at term") ||
+		strings.Contains(l.msg, "elected leader") && strings.Contains(l.msg, "at term")
+}
+
+// current keeps the runs of the trouble that is on now: the newest one in
+// which etcd spoke, and those before it up to the last that had served. What
+// a later start got over is history, however loud it was.
+func current(runs []run) []run {
+	last := len(runs) - 1
+	for last >= 0 && !runs[last].spoke {
+		last--
+	}
+	if last < 0 {
+		return runs
+	}
+	first := last
+	for first > 0 && last-first+1 < maxRuns && runs[first].served < 0 {
+		first--
+	}
+	return runs[first:]
+}
