@@ -69,7 +69,7 @@ func TestRejoinOfABrokenMember(t *testing.T) {
 	for _, s := range p.Stages {
 		stages = append(stages, s.ID)
 	}
-	want := []string{"way-back", "stop", "remove", "aside", "add", "env", "start", "promote", "prove"}
+	want := []string{"way-back", "copy", "stop", "remove", "aside", "add", "env", "start", "promote", "prove"}
 	if !slices.Equal(stages, want) {
 		t.Errorf("stages %v, want %v", stages, want)
 	}

@@ -36,7 +36,8 @@ func rejoin(w *world, r Request) (engine.Plan, error) {
 		// guards, quorum-holds-remove among them, and no stage.
 		return p.finish()
 	}
-	p.Stage("way-back", msg.M("stage.way-back"), append(w.saveSnapshot(helper.Node), w.keepElsewhere(helper.Node, node)...)...)
+	p.Stage("way-back", msg.M("stage.way-back"), w.saveSnapshot(helper.Node)...)
+	p.Stage("copy", msg.M("rejoin.stage.copy"), w.keepElsewhere(helper.Node, node)...)
 	p.Stage("stop", msg.M("rejoin.stage.stop", "member", label), w.stopAndMask(node))
 	if m, listed := w.base.Facts.MemberOf(node); listed {
 		p.NoReturn("remove", msg.M("rejoin.no-return", "member", label))
