@@ -1,0 +1,527 @@
+package screens
+
+import (
+	"context"
+	"slices"
+	"sort"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/novatui/novatui/assets/msg"
+	"github.com/novatui/novatui/etcdops"
+	"github.com/novatui/novatui/ui/backend"
+	"github.com/novatui/novatui/ui/keys"
+	"github.com/novatui/novatui/ui/overlay"
+	"github.com/novatui/novatui/ui/text"
+	"github.com/novatui/novatui/ui/theme"
+	"github.com/novatui/novatui/workflows/engine"
+)
+
+// Choose offers the procedures, the best first, with what speaks against each.
+type Choose struct {
+	s    *Session
+	at   int
+	pane int // 0 procedures, 1 nodes, 2 snapshots
+
+	picked map[etcdops.Procedure]map[string]bool // nodes chosen by the operator
+	nodeAt int
+
+	snapshots []etcdops.SnapshotFile
+	snapErr   error
+	snapDone  bool
+	snapAt    int
+
+	planning int // number of the request under way, 0 for none
+	asked    int
+}
+
+type (
+	planned struct {
+		n    int
+		plan engine.Plan
+		err  error
+		req  backend.PlanRequest
+	}
+	snapshotsListed struct {
+		files []etcdops.SnapshotFile
+		err   error
+	}
+)
+
+// NewChoose makes the screen.
+func NewChoose(s *Session) *Choose {
+	return &Choose{s: s, picked: map[etcdops.Procedure]map[string]bool{}}
+}
+
+// Step implements Screen.
+func (c *Choose) Step() Step { return StepChoose }
+
+// About implements Screen.
+func (c *Choose) About() msg.Msg { return msg.M("ui.choose.about") }
+
+// Place implements Screen.
+func (c *Choose) Place() msg.Msg { return msg.Msg{} }
+
+// Init implements Screen.
+func (c *Choose) Init() tea.Cmd {
+	return c.s.Do(func(ctx context.Context) tea.Msg {
+		files, err := c.s.Back.Snapshots(ctx)
+		return snapshotsListed{files: files, err: err}
+	})
+}
+
+// Update implements Screen.
+func (c *Choose) Update(m tea.Msg) tea.Cmd {
+	switch m := m.(type) {
+	case Tick:
+		if c.s.Top() == Screen(c) && c.planning == 0 {
+			return c.s.Refresh()
+		}
+	case snapshotsListed:
+		c.snapDone, c.snapErr, c.snapshots = true, m.err, m.files
+		sort.SliceStable(c.snapshots, func(i, j int) bool {
+			return snapshotTime(c.snapshots[i]).After(snapshotTime(c.snapshots[j]))
+		})
+	case planned:
+		if m.n != c.planning {
+			return nil // the operator has gone on to something else
+		}
+		c.planning = 0
+		if m.err != nil {
+			c.s.Open(refusal(c.s, msg.M("ui.choose.plan-failed", "procedure", procedureName(m.req.Procedure)), m.err))
+			return nil
+		}
+		return c.s.Push(NewReview(c.s, m.plan, m.req))
+	}
+	return nil
+}
+
+// options are the assessed procedures: the recommended one first, then what
+// may be done, then the rest. A recommendation that is no procedure of ours
+// (fix the cause) is put in front.
+func (c *Choose) options() []backend.Assessed {
+	r := c.s.Verdict.Recommended
+	list := slices.Clone(c.s.Assessed)
+	rank := func(a backend.Assessed) int {
+		switch {
+		case a.Procedure == r.Procedure:
+			return 0
+		case a.Verdict == backend.Allowed:
+			return 1
+		case a.Verdict == backend.Confirm:
+			return 2
+		}
+		return 3
+	}
+	sort.SliceStable(list, func(i, j int) bool { return rank(list[i]) < rank(list[j]) })
+	known := slices.ContainsFunc(list, func(a backend.Assessed) bool { return a.Procedure == r.Procedure })
+	if !known && r.Procedure != "" {
+		list = append([]backend.Assessed{{Procedure: r.Procedure, Nodes: r.Nodes, Verdict: backend.Allowed, Why: r.Why}}, list...)
+	}
+	return list
+}
+
+func (c *Choose) current() (backend.Assessed, bool) {
+	list := c.options()
+	if len(list) == 0 {
+		return backend.Assessed{}, false
+	}
+	c.at = max(0, min(c.at, len(list)-1))
+	return list[c.at], true
+}
+
+// byHand reports whether a procedure is not executed by novatui.
+func byHand(p etcdops.Procedure) bool {
+	return p == etcdops.ProcedureNone || p == etcdops.ProcedureFixCause
+}
+
+// choosesNodes reports whether a procedure acts on chosen nodes, not on all.
+func choosesNodes(p etcdops.Procedure) bool {
+	return p != etcdops.ProcedureRestore && p != etcdops.ProcedureSalvage && !byHand(p)
+}
+
+// nodes are the nodes that the procedure would act on.
+func (c *Choose) nodes(a backend.Assessed) []string {
+	picked, ok := c.picked[a.Procedure]
+	if !ok {
+		return a.Nodes
+	}
+	var out []string
+	for _, n := range c.s.NodeNames() {
+		if picked[n] {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// toggle takes a node in or out; a rejoin is for one node at a time.
+func (c *Choose) toggle(a backend.Assessed, node string) {
+	on := slices.Contains(c.nodes(a), node)
+	picked := map[string]bool{}
+	if a.Procedure != etcdops.ProcedureRejoin {
+		for _, n := range c.nodes(a) {
+			picked[n] = true
+		}
+	}
+	picked[node] = !on
+	c.picked[a.Procedure] = picked
+}
+
+// panes are what can be moved between for a procedure.
+func (c *Choose) panes(a backend.Assessed) []int {
+	switch {
+	case byHand(a.Procedure):
+		return []int{0}
+	case a.Procedure == etcdops.ProcedureRestore && len(c.snapshots) > 0:
+		return []int{0, 2}
+	case choosesNodes(a.Procedure):
+		return []int{0, 1}
+	}
+	return []int{0}
+}
+
+// Keys implements Screen.
+func (c *Choose) Keys() keys.Map {
+	a, ok := c.current()
+	back := keys.Binding{Action: keys.Back, Help: "ui.key.back", Foot: true}
+	if !ok {
+		return keys.Map{back}
+	}
+	enter := "ui.key.toreview"
+	switch {
+	case byHand(a.Procedure):
+		enter = "ui.key.evidence"
+	case a.Verdict == backend.Blocked:
+		enter = "ui.key.whyblocked"
+	}
+	m := keys.Map{{Action: keys.Enter, Help: enter, Foot: true}}
+	if len(c.panes(a)) > 1 {
+		help := "ui.key.nodes"
+		if a.Procedure == etcdops.ProcedureRestore {
+			help = "ui.key.snapshots"
+		}
+		m = append(m, keys.Binding{Action: keys.NextPane, Help: help, Foot: true})
+	}
+	if c.pane == 1 {
+		m = append(m, keys.Binding{Action: keys.Toggle, Help: "ui.key.toggle", Foot: true})
+	}
+	return append(m,
+		keys.Binding{Action: keys.Guards, Help: "ui.key.guards", Foot: true},
+		keys.Binding{Action: keys.Runbook, Help: "ui.key.runbook", Foot: true}, back,
+		keys.Binding{Action: keys.Evidence, Help: "ui.key.evidence"},
+		keys.Binding{Action: keys.Again, Help: "ui.key.lookagain"},
+		keys.Binding{Action: keys.Pick, Help: "ui.key.pickitem"},
+		keys.Binding{Action: keys.Up, Quiet: true}, keys.Binding{Action: keys.Down, Quiet: true},
+		keys.Binding{Action: keys.Right, Quiet: true}, keys.Binding{Action: keys.Left, Quiet: true},
+		keys.Binding{Action: keys.PrevPane, Quiet: true},
+	)
+}
+
+// Press implements Screen.
+func (c *Choose) Press(p keys.Press) tea.Cmd {
+	a, ok := c.current()
+	if p.Action == keys.Back {
+		return c.back()
+	}
+	if !ok {
+		return nil
+	}
+	switch p.Action {
+	case keys.Up, keys.Down:
+		c.move(p.Action == keys.Down)
+	case keys.NextPane, keys.PrevPane:
+		c.nextPane(a)
+	case keys.Left:
+		c.pane = 0
+	case keys.Pick:
+		c.pick(a, p.Digit-1)
+	case keys.Toggle:
+		if c.pane == 1 {
+			c.toggle(a, c.s.NodeNames()[c.nodeAt])
+		}
+	case keys.Guards:
+		c.s.Open(c.guards(a))
+	case keys.Runbook:
+		c.s.Open(c.s.runbook(a.Procedure))
+	case keys.Evidence:
+		c.s.Open(c.causes())
+	case keys.Again:
+		return tea.Batch(c.s.Collect(), c.Init())
+	case keys.Enter, keys.Right:
+		return c.enter(a)
+	}
+	return nil
+}
+
+func (c *Choose) back() tea.Cmd {
+	if c.pane != 0 {
+		c.pane = 0
+		return nil
+	}
+	c.planning = 0
+	c.s.Pop()
+	return nil
+}
+
+func (c *Choose) nextPane(a backend.Assessed) {
+	panes := c.panes(a)
+	c.pane = panes[(slices.Index(panes, c.pane)+1)%len(panes)]
+}
+
+func (c *Choose) move(down bool) {
+	step := -1
+	if down {
+		step = 1
+	}
+	bounded := func(at, n int) int { return max(0, min(at+step, n-1)) }
+	switch c.pane {
+	case 0:
+		c.at = bounded(c.at, len(c.options()))
+	case 1:
+		c.nodeAt = bounded(c.nodeAt, len(c.s.Info.Nodes))
+	case 2:
+		c.snapAt = bounded(c.snapAt, len(c.snapshots))
+	}
+}
+
+func (c *Choose) pick(a backend.Assessed, i int) {
+	switch {
+	case c.pane == 0 && i < len(c.options()):
+		c.at = i
+	case c.pane == 1 && i < len(c.s.Info.Nodes):
+		c.nodeAt = i
+		c.toggle(a, c.s.NodeNames()[i])
+	case c.pane == 2 && i < len(c.snapshots):
+		c.snapAt = i
+	}
+}
+
+func (c *Choose) enter(a backend.Assessed) tea.Cmd {
+	switch {
+	case c.planning != 0:
+		return nil
+	case byHand(a.Procedure):
+		c.s.Open(c.causes())
+		return nil
+	case a.Verdict == backend.Blocked:
+		c.s.Open(c.guards(a))
+		return nil
+	case a.Procedure == etcdops.ProcedureRestore && len(c.snapshots) == 0:
+		c.s.Flash(msg.M("ui.choose.nosnapshot"))
+		return nil
+	case a.Procedure == etcdops.ProcedureRestore && c.pane == 0:
+		c.pane = 2 // the snapshot is chosen in sight, never by default alone
+		return nil
+	}
+	req := backend.PlanRequest{Procedure: a.Procedure, Nodes: c.nodes(a)}
+	if choosesNodes(a.Procedure) && len(req.Nodes) == 0 {
+		c.pane = 1
+		c.s.Flash(msg.M("ui.choose.nonode"))
+		return nil
+	}
+	if a.Procedure == etcdops.ProcedureRestore {
+		snap := c.snapshots[c.snapAt]
+		req.Snapshot, req.SnapshotNode = snap.Path, snap.Node
+	}
+	c.asked++
+	c.planning = c.asked
+	n := c.asked
+	return c.s.Do(func(ctx context.Context) tea.Msg {
+		plan, err := c.s.Back.Plan(ctx, req)
+		return planned{n: n, plan: plan, err: err, req: req}
+	})
+}
+
+// guards opens one procedure with all its guards.
+func (c *Choose) guards(a backend.Assessed) overlay.Overlay {
+	return overlay.NewViewer(c.s.Kit, msg.M("ui.guards.of", "procedure", procedureName(a.Procedure)), func(w int) []string {
+		return c.s.assessment(a, w)
+	})
+}
+
+// causes opens everything that is wrong, with what to do about it.
+func (c *Choose) causes() overlay.Overlay {
+	return overlay.NewViewer(c.s.Kit, msg.M("ui.causes.title"), func(w int) []string {
+		nodes := map[string]bool{}
+		var out []string
+		for _, cause := range c.s.Verdict.Causes {
+			if nodes[cause.Node] || cause.Node == "" {
+				continue
+			}
+			nodes[cause.Node] = true
+			out = append(out, c.s.T.S(theme.Accent, cause.Node))
+			out = append(out, c.s.causeEvidence(cause.Node, w)...)
+		}
+		if len(out) == 0 {
+			out = c.s.causeEvidence("", w)
+		}
+		if len(out) == 0 {
+			return c.s.para(theme.Plain, msg.M("ui.causes.none"), w, 3)
+		}
+		return out
+	})
+}
+
+// Coach implements Screen.
+func (c *Choose) Coach() msg.Msg {
+	a, ok := c.current()
+	switch {
+	case !ok:
+		return msg.M("ui.coach.collecting")
+	case c.planning != 0:
+		return msg.M("ui.coach.planning")
+	case byHand(a.Procedure):
+		return msg.M("ui.coach.fixcause")
+	case a.Verdict == backend.Blocked:
+		return msg.M("ui.coach.blocked")
+	case a.Procedure == etcdops.ProcedureRestore && c.pane != 2:
+		return msg.M("ui.coach.snapshot")
+	case a.Procedure == etcdops.ProcedureRestore:
+		return msg.M("ui.coach.snapshot-chosen")
+	}
+	return msg.M("ui.coach.choose", "procedure", procedureName(a.Procedure))
+}
+
+// Lines implements Screen.
+func (c *Choose) Lines(w, h int) []string {
+	a, ok := c.current()
+	if !ok {
+		return c.s.pack(h, block{lines: c.s.para(theme.Strong, msg.M("ui.choose.none"), w, 3)})
+	}
+	head := c.s.para(theme.Strong, msg.M("ui.choose.head"), w, 2)
+	if c.planning != 0 {
+		head = []string{c.s.T.Status(theme.Busy, theme.Accent, text.Cut(c.s.P.T("ui.choose.planning", "procedure", procedureName(a.Procedure)), w-3))}
+	}
+	if w >= 140 {
+		lw := (w - 4) / 2
+		return c.s.pack(h, block{lines: head},
+			block{lines: columns(c.list(lw), c.detail(a, w-lw-4, h-3), lw, 4)})
+	}
+	list := c.list(w)
+	return c.s.pack(h, block{lines: head, rank: 3}, block{lines: list}, block{lines: c.detail(a, w, h-len(list)-3), rank: 1, min: 1})
+}
+
+// list is the procedures, one line each.
+func (c *Choose) list(w int) []string {
+	list := c.options()
+	wide := 0
+	for _, a := range list {
+		wide = max(wide, text.Width(c.s.P.S(procedureName(a.Procedure))))
+	}
+	out := make([]string, 0, len(list))
+	for i, a := range list {
+		token := theme.Plain
+		if i == c.at {
+			token = theme.Strong
+			if c.pane == 0 {
+				token = theme.Accent
+			}
+		}
+		l, word := verdictLook(a.Verdict), c.s.P.Or("ui.verdict."+a.Verdict, a.Verdict)
+		if byHand(a.Procedure) {
+			l, word = look{theme.Cursor, theme.Accent}, c.s.P.T("ui.verdict.byhand")
+		}
+		if a.Procedure == c.s.Verdict.Recommended.Procedure && a.Verdict != backend.Blocked {
+			word = c.s.P.T("ui.verdict.recommended")
+		}
+		line := c.s.cursor(i == c.at && c.pane == 0) + c.s.T.S(token, text.Left(c.s.P.S(procedureName(a.Procedure)), wide)) +
+			"  " + c.s.T.Status(l.mark, l.token, word)
+		if why := c.s.P.S(a.Why); why != "" {
+			line = text.Left(line, min(wide+24, w/2)) + "  " + c.s.T.S(theme.Dim, why)
+		}
+		out = append(out, text.Cut(line, w))
+	}
+	return out
+}
+
+// detail is what the chosen procedure does, on which nodes, from what.
+func (c *Choose) detail(a backend.Assessed, w, h int) []string {
+	out := c.s.para(theme.Plain, msg.M("ui.runbook."+string(a.Procedure)), w, max(2, h/4))
+	if why := a.Why; !why.Zero() {
+		out = append(out, c.s.para(theme.Dim, why, w, 3)...)
+	}
+	if !byHand(a.Procedure) {
+		out = append(out, "")
+		out = append(out, c.nodeLines(a, w)...)
+	}
+	if a.Procedure == etcdops.ProcedureRestore {
+		out = append(out, "")
+		out = append(out, c.snapshotLines(w, max(3, h-len(out)))...)
+	}
+	return out
+}
+
+func (c *Choose) nodeLines(a backend.Assessed, w int) []string {
+	if !choosesNodes(a.Procedure) {
+		return c.s.para(theme.Plain, msg.M("ui.choose.allnodes"), w, 2)
+	}
+	out := []string{c.s.T.S(theme.Dim, text.Cut(c.s.P.T("ui.choose.nodes"), w))}
+	chosen := c.nodes(a)
+	for i, n := range c.s.Info.Nodes {
+		box, token := "[ ] ", theme.Plain
+		if slices.Contains(chosen, n.Name) {
+			box, token = "[x] ", theme.Strong
+		}
+		here := c.pane == 1 && i == c.nodeAt
+		if here {
+			token = theme.Accent
+		}
+		line := c.s.cursor(here) + c.s.T.S(token, box+text.Left(n.Name, 14)) + "  "
+		if v, ok := c.s.Verdict.MemberOn(n.Name); ok {
+			line += text.Left(c.s.memberName(n.Name), 10) + "  " + c.s.status(v.State)
+		}
+		out = append(out, text.Cut(line, w))
+	}
+	return out
+}
+
+// snapshotLines lists what a restore can start from, the newest first.
+func (c *Choose) snapshotLines(w, h int) []string {
+	switch {
+	case c.snapErr != nil:
+		return c.s.para(theme.Bad, errText(c.snapErr), w, 2)
+	case !c.snapDone:
+		return []string{c.s.T.Status(theme.Busy, theme.Accent, text.Cut(c.s.P.T("ui.choose.snapshots-looking"), w-3))}
+	case len(c.snapshots) == 0:
+		return c.s.para(theme.Warn, msg.M("ui.choose.nosnapshot"), w, 2)
+	}
+	cols := []column{
+		{title: c.s.P.T("ui.col.age"), right: true, min: 8},
+		{title: c.s.P.T("ui.col.node")},
+		{title: c.s.P.T("ui.col.size"), right: true},
+		{title: c.s.P.T("ui.col.nova"), drop: 3},
+		{title: c.s.P.T("ui.col.k8s"), drop: 4},
+		{title: c.s.P.T("ui.col.taken"), drop: 5},
+		{title: c.s.P.T("ui.col.path"), drop: 0},
+	}
+	rows := make([][]cell, len(c.snapshots))
+	for i, f := range c.snapshots {
+		dash := func(t string) cell {
+			if t == "" {
+				return cell{"–", theme.Dim}
+			}
+			return cell{text: text.Clean(t)}
+		}
+		at := snapshotTime(f)
+		rows[i] = []cell{
+			{text: c.s.P.Duration(c.s.Now().Sub(at))}, {text: f.Node}, {text: c.s.P.Bytes(f.SizeBytes)},
+			dash(f.NovaVersion), dash(f.KubernetesVersion), {text: at.Format("2006-01-02 15:04")}, {text.Clean(f.Path), theme.Dim},
+		}
+	}
+	chosen := -1
+	if c.pane == 2 {
+		chosen = c.snapAt
+	}
+	lines := c.s.table(cols, rows, chosen, w)
+	return append(lines[:1:1], c.s.window(lines[1:], c.snapAt, max(1, h-1))...)
+}
+
+// snapshotTime is when a snapshot was taken, by its name or else by its file.
+func snapshotTime(f etcdops.SnapshotFile) (t time.Time) {
+	if !f.TakenAt.IsZero() {
+		return f.TakenAt
+	}
+	return f.Modified
+}

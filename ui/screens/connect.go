@@ -1,0 +1,429 @@
+package screens
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/novatui/novatui/assets/msg"
+	"github.com/novatui/novatui/ui/backend"
+	"github.com/novatui/novatui/ui/keys"
+	"github.com/novatui/novatui/ui/overlay"
+	"github.com/novatui/novatui/ui/text"
+	"github.com/novatui/novatui/ui/theme"
+	"github.com/novatui/novatui/workflows/engine"
+)
+
+// Connect opens a connection to every node and shows how far each is.
+type Connect struct {
+	s     *Session
+	links []*link
+	at    int
+	gone  bool // diagnose was opened
+
+	unfinished []engine.RunInfo
+	asked      bool // the answer of Unfinished is there
+	choice     int  // among the unfinished run's choices
+	resuming   bool
+}
+
+// link is the way to one node.
+type link struct {
+	node    string
+	try     int // counts retries, so that an old answer is not taken for a new
+	phase   string
+	started time.Time
+	took    time.Duration
+	done    bool
+	err     error
+}
+
+type (
+	connecting struct {
+		node, phase string
+		try         int
+	}
+	connected struct {
+		node string
+		try  int
+		err  error
+	}
+	unfinishedRuns struct {
+		runs []engine.RunInfo
+		err  error
+	}
+	// Started says that a run was begun or resumed, or why not.
+	Started struct {
+		Run  backend.Run
+		Plan engine.Plan
+		Err  error
+	}
+)
+
+// NewConnect makes the first screen.
+func NewConnect(s *Session) *Connect {
+	c := &Connect{s: s}
+	for _, n := range s.Info.Nodes {
+		c.links = append(c.links, &link{node: n.Name})
+	}
+	return c
+}
+
+// Step implements Screen.
+func (c *Connect) Step() Step { return StepConnect }
+
+// About implements Screen.
+func (c *Connect) About() msg.Msg { return msg.M("ui.connect.about") }
+
+// Place implements Screen.
+func (c *Connect) Place() msg.Msg { return msg.Msg{} }
+
+// Init implements Screen: all nodes at once.
+func (c *Connect) Init() tea.Cmd {
+	cmds := []tea.Cmd{c.s.Do(func(ctx context.Context) tea.Msg {
+		runs, err := c.s.Back.Unfinished(ctx)
+		return unfinishedRuns{runs: runs, err: err}
+	})}
+	for _, l := range c.links {
+		cmds = append(cmds, c.open(l))
+	}
+	return tea.Batch(cmds...)
+}
+
+func (c *Connect) open(l *link) tea.Cmd {
+	l.try++
+	l.phase, l.err, l.done, l.started = "", nil, false, c.s.Now()
+	node, try := l.node, l.try
+	return c.s.Do(func(ctx context.Context) tea.Msg {
+		err := c.s.Back.Connect(ctx, node, func(phase string) {
+			c.s.Send(connecting{node: node, phase: phase, try: try})
+		})
+		return connected{node: node, try: try, err: err}
+	})
+}
+
+// Update implements Screen.
+func (c *Connect) Update(m tea.Msg) tea.Cmd {
+	switch m := m.(type) {
+	case connecting:
+		if l := c.link(m.node, m.try); l != nil && !l.done {
+			l.phase = m.phase
+		}
+	case connected:
+		if l := c.link(m.node, m.try); l != nil {
+			l.done, l.err, l.took = true, m.err, c.s.Now().Sub(l.started)
+			c.showFirstFailure()
+		}
+		return c.advance()
+	case unfinishedRuns:
+		c.asked = true
+		c.unfinished = m.runs
+		if m.err != nil {
+			c.s.Flash(msg.M("ui.connect.unfinished-failed", "error", m.err.Error()))
+		}
+		return c.advance()
+	case Started:
+		if c.resuming {
+			c.resuming = false
+			return c.begin(m)
+		}
+	}
+	return nil
+}
+
+// begin goes from a resumed run to its screen.
+func (c *Connect) begin(m Started) tea.Cmd {
+	if m.Err != nil {
+		c.s.Open(refusal(c.s, msg.M("ui.connect.resume-failed"), m.Err))
+		return nil
+	}
+	c.gone = true
+	return tea.Batch(c.s.Push(NewDiagnose(c.s)), c.s.Push(NewExecute(c.s, m.Plan, m.Run)))
+}
+
+func (c *Connect) link(node string, try int) *link {
+	for _, l := range c.links {
+		if l.node == node && l.try == try {
+			return l
+		}
+	}
+	return nil
+}
+
+func (c *Connect) showFirstFailure() {
+	if c.links[c.at].err != nil {
+		return
+	}
+	for i, l := range c.links {
+		if l.err != nil {
+			c.at = i
+			return
+		}
+	}
+}
+
+func (c *Connect) count() (ready, failed, open int) {
+	for _, l := range c.links {
+		switch {
+		case !l.done:
+			open++
+		case l.err != nil:
+			failed++
+		default:
+			ready++
+		}
+	}
+	return ready, failed, open
+}
+
+// advance goes on by itself when every node is there and nothing is to be
+// decided.
+func (c *Connect) advance() tea.Cmd {
+	ready, _, _ := c.count()
+	if c.gone || !c.asked || ready < len(c.links) || len(c.unfinished) > 0 {
+		return nil
+	}
+	return c.diagnose()
+}
+
+func (c *Connect) diagnose() tea.Cmd {
+	c.gone = true
+	return c.s.Push(NewDiagnose(c.s))
+}
+
+// Keys implements Screen.
+func (c *Connect) Keys() keys.Map {
+	ready, failed, open := c.count()
+	var m keys.Map
+	switch {
+	case len(c.unfinished) > 0 && open == 0 && ready > 0:
+		m = append(m, keys.Binding{Action: keys.Enter, Help: "ui.key.choose", Foot: true})
+	case ready > 0:
+		m = append(m, keys.Binding{Action: keys.Enter, Help: "ui.key.goon", Foot: true})
+	}
+	if failed > 0 {
+		m = append(m, keys.Binding{Action: keys.Again, Help: "ui.key.retry", Foot: true},
+			keys.Binding{Action: keys.Evidence, Help: "ui.key.details", Foot: true})
+	}
+	return append(m, keys.Binding{Action: keys.NextPane, Help: "ui.key.node", Foot: failed > 0},
+		keys.Binding{Action: keys.Up, Quiet: true}, keys.Binding{Action: keys.Down, Quiet: true},
+		keys.Binding{Action: keys.PrevPane, Quiet: true}, keys.Binding{Action: keys.Pick, Help: "ui.key.picknode"})
+}
+
+// Press implements Screen.
+func (c *Connect) Press(p keys.Press) tea.Cmd {
+	n := len(c.links)
+	switch p.Action {
+	case keys.Up, keys.Down:
+		if len(c.unfinished) > 0 {
+			c.choice = 1 - c.choice
+			return nil
+		}
+		c.move(p.Action == keys.Down, n)
+	case keys.NextPane, keys.PrevPane:
+		c.move(p.Action == keys.NextPane, n)
+	case keys.Pick:
+		if p.Digit <= n {
+			c.at = p.Digit - 1
+		}
+	case keys.Again:
+		if l := c.links[c.at]; l.err != nil {
+			return c.open(l)
+		}
+	case keys.Evidence:
+		c.details()
+	case keys.Enter:
+		return c.enter()
+	}
+	return nil
+}
+
+func (c *Connect) move(down bool, n int) {
+	if down {
+		c.at = (c.at + 1) % n
+	} else {
+		c.at = (c.at + n - 1) % n
+	}
+}
+
+func (c *Connect) enter() tea.Cmd {
+	ready, _, open := c.count()
+	switch {
+	case ready == 0 || c.resuming:
+		return nil
+	case len(c.unfinished) == 0 || c.choice == 1:
+		return c.diagnose()
+	case open > 0:
+		return nil
+	}
+	run := c.unfinished[0]
+	c.s.Open(overlay.NewConfirm(c.s.Kit, msg.M("ui.connect.resume-title"), func(w int) []string {
+		return text.Wrap(c.s.P.T("ui.connect.resume-text", "what", run.Title), min(w, readable))
+	}, nil, func([]string) tea.Cmd {
+		c.resuming = true
+		return c.s.Do(func(ctx context.Context) tea.Msg {
+			r, plan, err := c.s.Back.ResumeRun(ctx, run.ID)
+			return Started{Run: r, Plan: plan, Err: err}
+		})
+	}))
+	return nil
+}
+
+// details opens the error of the chosen node in full.
+func (c *Connect) details() {
+	l := c.links[c.at]
+	if l.err == nil {
+		return
+	}
+	c.s.Open(overlay.NewViewer(c.s.Kit, msg.M("ui.connect.details", "node", l.node), func(w int) []string {
+		return c.trouble(l, w, 100)
+	}))
+}
+
+// Coach implements Screen.
+func (c *Connect) Coach() msg.Msg {
+	ready, failed, open := c.count()
+	switch {
+	case open > 0:
+		return msg.M("ui.coach.connecting")
+	case len(c.unfinished) > 0 && ready > 0:
+		return msg.M("ui.coach.unfinished")
+	case failed > 0 && ready > 0:
+		return msg.M("ui.coach.connect-some")
+	case failed > 0:
+		return msg.M("ui.coach.connect-none")
+	}
+	return msg.M("ui.coach.connecting")
+}
+
+// Lines implements Screen.
+func (c *Connect) Lines(w, h int) []string {
+	ready, failed, open := c.count()
+	head := msg.M("ui.connect.going", "n", len(c.links), "cluster", c.s.Info.Name)
+	token := theme.Strong
+	switch {
+	case open == 0 && failed == len(c.links):
+		head, token = msg.M("ui.connect.none", "cluster", c.s.Info.Name), theme.Bad
+	case open == 0 && failed > 0:
+		head = msg.M("ui.connect.some", "ready", ready, "all", len(c.links), "n", failed)
+	case open == 0:
+		head = msg.M("ui.connect.all", "n", len(c.links))
+	}
+	blocks := []block{
+		{lines: c.s.para(token, head, w, 3)},
+		{lines: c.s.table(c.columns(), c.rows(), c.at, w)},
+	}
+	if !c.s.Info.DrillGoal.Zero() {
+		blocks = append(blocks[:1:1], block{lines: c.s.para(theme.Plain, c.s.Info.DrillGoal, w, 3), rank: 2}, blocks[1])
+	}
+	if l := c.links[c.at]; l.err != nil {
+		blocks = append(blocks, block{lines: c.trouble(l, w, 3), rank: 3, min: 3})
+	}
+	if len(c.unfinished) > 0 {
+		blocks = append(blocks, block{lines: c.unfinishedLines(w)})
+	}
+	return c.s.pack(h, blocks...)
+}
+
+func (c *Connect) columns() []column {
+	return []column{
+		{title: c.s.P.T("ui.col.node")},
+		{title: c.s.P.T("ui.col.address"), drop: 2},
+		{title: c.s.P.T("ui.col.connection"), min: 22},
+		{title: c.s.P.T("ui.col.time"), right: true, min: 6, drop: 1},
+	}
+}
+
+func (c *Connect) rows() [][]cell {
+	rows := make([][]cell, len(c.links))
+	for i, l := range c.links {
+		took := l.took
+		if !l.done && !l.started.IsZero() {
+			took = c.s.Now().Sub(l.started)
+		}
+		mark, token, word := theme.Busy, theme.Accent, c.s.P.Or("ui.phase."+l.phase, l.phase)
+		switch {
+		case l.done && l.err != nil:
+			mark, token, word = theme.Fail, theme.Bad, c.s.P.T("ui.connect.err."+kind(l.err)+".word")
+		case l.done:
+			mark, token, word = theme.OK, theme.Good, c.s.P.T("ui.phase.ready")
+		case l.phase == "":
+			word = c.s.P.T("ui.phase.start")
+		}
+		rows[i] = []cell{
+			{text: l.node}, {text: c.s.address(l.node), token: theme.Dim},
+			{c.s.T.Glyph(mark) + " " + word, token}, {c.s.P.Short(took), theme.Dim},
+		}
+	}
+	return rows
+}
+
+// kind sorts a connection's error into the kinds that have words and advice.
+func kind(err error) string {
+	var known *backend.ConnectError
+	if errors.As(err, &known) {
+		switch known.Kind {
+		case "unreachable", "host-key-unknown", "host-key-changed", "auth", "privilege", "timeout", "probe":
+			return known.Kind
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "timeout"
+	}
+	return "other"
+}
+
+// trouble says what is wrong with a node, what to do, and the raw error.
+func (c *Connect) trouble(l *link, w, raw int) []string {
+	k := kind(l.err)
+	out := c.s.para(theme.Strong, msg.M("ui.connect.err."+k+".title", "node", l.node, "address", c.s.address(l.node)), w, 3)
+	out = append(out, c.s.para(theme.Plain, msg.M("ui.connect.err."+k+".do", "node", l.node, "address", c.s.address(l.node)), w, 4)...)
+	for _, t := range text.WrapMax(text.Clean(l.err.Error()), w-2, raw) {
+		out = append(out, "  "+c.s.T.S(theme.Dim, t))
+	}
+	return out
+}
+
+func (c *Connect) unfinishedLines(w int) []string {
+	run := c.unfinished[0]
+	last := run.Ended
+	if last.IsZero() { // it died
+		last = run.Started
+	}
+	out := c.s.para(theme.Warn, msg.M("ui.connect.unfinished", "what", run.Title, "stage", run.Stage,
+		"age", c.s.P.Ago(c.s.Now().Sub(last)), "run", run.ID), w, 3)
+	for i, id := range []string{"ui.connect.choice.resume", "ui.connect.choice.diagnose"} {
+		token := theme.Plain
+		if i == c.choice {
+			token = theme.Accent
+		}
+		out = append(out, c.s.cursor(i == c.choice)+c.s.T.S(token, text.Cut(c.s.P.T(id), w-2)))
+	}
+	if c.resuming {
+		out = append(out, c.s.T.Status(theme.Busy, theme.Accent, c.s.P.T("ui.connect.resuming")))
+	}
+	return out
+}
+
+// refusal shows why something was not begun, and that nothing was changed
+// when the engine says so.
+func refusal(s *Session, title msg.Msg, err error) overlay.Overlay {
+	return overlay.NewViewer(s.Kit, title, func(w int) []string {
+		out := s.para(theme.Strong, engine.Explain(err), w, 10)
+		if engine.OutcomeOf(err) == engine.OutcomeRefused || engine.OutcomeOf(err) == engine.OutcomeLocked {
+			out = append(out, s.para(theme.Good, msg.M("ui.refused.unchanged"), w, 2)...)
+		}
+		out = append(out, "")
+		var refused *engine.RefusedError
+		if errors.As(err, &refused) {
+			out = append(out, s.guardLines(refused.Findings, w)...)
+			out = append(out, "")
+		}
+		for _, l := range text.Wrap(text.Clean(err.Error()), min(w, readable)) {
+			out = append(out, s.T.S(theme.Dim, l))
+		}
+		return out
+	})
+}

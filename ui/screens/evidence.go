@@ -1,0 +1,273 @@
+package screens
+
+import (
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/novatui/novatui/assets/msg"
+	"github.com/novatui/novatui/etcdops"
+	"github.com/novatui/novatui/ui/overlay"
+	"github.com/novatui/novatui/ui/text"
+	"github.com/novatui/novatui/ui/theme"
+)
+
+// memberEvidence opens everything that a member's state rests on.
+func (s *Session) memberEvidence(r member) overlay.Overlay {
+	name := r.name
+	if name == "" {
+		name = r.node
+	}
+	return overlay.NewViewer(s.Kit, msg.M("ui.evidence.title", "member", name, "node", r.node), func(w int) []string {
+		var out []string
+		section := func(id string, lines []string) {
+			if len(lines) == 0 {
+				return
+			}
+			if len(out) > 0 {
+				out = append(out, "")
+			}
+			out = append(out, s.T.S(theme.Accent, s.P.T(id)))
+			out = append(out, lines...)
+		}
+		n, _ := s.Facts.NodeByName(r.node)
+		section("ui.evidence.state", s.stateEvidence(r, w))
+		section("ui.evidence.causes", s.causeEvidence(r.node, w))
+		section("ui.evidence.endpoint", s.endpointEvidence(r.endpoint, w))
+		section("ui.evidence.unit", s.unitEvidence(n, w))
+		section("ui.evidence.files", s.fileEvidence(n, w))
+		section("ui.evidence.certs", s.certEvidence(n, w))
+		section("ui.evidence.log", s.journal(n, w))
+		return out
+	})
+}
+
+func (s *Session) stateEvidence(r member, w int) []string {
+	out := []string{text.Cut("  "+s.status(r.state), w)}
+	if v, ok := s.Verdict.MemberOn(r.node); ok {
+		out = append(out, indent(s.para(theme.Plain, v.Why, w-2, 6), 2)...)
+		if v.SoundKnown {
+			id := "ui.evidence.unsound"
+			if v.Sound {
+				id = "ui.evidence.sound"
+			}
+			out = append(out, indent(s.para(theme.Plain, msg.M(id), w-2, 2), 2)...)
+		}
+	}
+	if n, ok := s.Facts.NodeByName(r.node); ok && n.Error != "" {
+		out = append(out, indent(s.para(theme.Dim, errText(errString(n.Error)), w-2, 6), 2)...)
+	}
+	return out
+}
+
+func (s *Session) causeEvidence(node string, w int) []string {
+	var out []string
+	for _, c := range s.Verdict.Causes {
+		if c.Node != node && c.Node != "" {
+			continue
+		}
+		out = append(out, "  "+s.causeTitle(c, w-2))
+		out = append(out, indent(s.para(theme.Plain, c.Why, w-4, 6), 4)...)
+		for _, e := range c.Evidence {
+			out = append(out, s.longEvidence(e, w)...)
+		}
+		out = append(out, s.advices("ui.evidence.do", theme.Good, c.Do, w)...)
+		out = append(out, s.advices("ui.evidence.donot", theme.Bad, c.DoNot, w)...)
+	}
+	return out
+}
+
+// longEvidence shows a line in full, wrapped.
+func (s *Session) longEvidence(e etcdops.Evidence, w int) []string {
+	where := e.Source
+	if e.Line > 0 {
+		where += ":" + strconv.Itoa(e.Line)
+	}
+	if e.Node != "" {
+		where = e.Node + " " + where
+	}
+	out := []string{"    " + s.T.S(theme.Dim, text.Cut(text.Clean(where), w-4))}
+	for _, l := range text.Wrap(text.Clean(e.Text), w-6) {
+		out = append(out, "      "+s.T.S(theme.Command, l))
+	}
+	return out
+}
+
+func (s *Session) advices(id string, token theme.Token, list []msg.Msg, w int) []string {
+	var out []string
+	for _, m := range list {
+		lead := s.P.T(id) + " "
+		for i, l := range text.Wrap(s.P.S(m), min(w, readable)-4-text.Width(lead)) {
+			if i > 0 {
+				lead = text.Spaces(text.Width(lead))
+			}
+			out = append(out, "    "+s.T.S(token, lead)+l)
+		}
+	}
+	return out
+}
+
+// pairs renders label and value, one a line, values in full.
+func (s *Session) pairs(w int, list ...string) []string {
+	var out []string
+	for i := 0; i+1 < len(list); i += 2 {
+		if list[i+1] == "" {
+			continue
+		}
+		label := list[i]
+		if s.P.Has("ui.fact." + label) {
+			label = s.P.T("ui.fact." + label)
+		}
+		for j, l := range text.Wrap(text.Clean(list[i+1]), max(10, w-26)) {
+			if j > 0 {
+				label = ""
+			}
+			out = append(out, "  "+s.T.S(theme.Dim, text.Left(label, 22))+"  "+l)
+		}
+	}
+	return out
+}
+
+func (s *Session) endpointEvidence(e etcdops.EndpointFacts, w int) []string {
+	if !e.Asked && !e.Answers {
+		return nil
+	}
+	number := func(known bool, n int64) string {
+		if !known {
+			return ""
+		}
+		return text.Int(n)
+	}
+	return s.pairs(w,
+		"url", e.ClientURL,
+		"error", e.Error,
+		"health-error", e.HealthError,
+		"member-id", e.MemberID, "cluster-id", e.ClusterID, "leader-id", e.LeaderID,
+		"version", e.Version,
+		"term", number(e.Answers, int64(e.RaftTerm)),
+		"index", number(e.Answers, int64(e.RaftIndex)),
+		"applied", number(e.Answers, int64(e.Applied)),
+		"revision", number(e.Answers, e.Revision),
+		"hash", e.Hash,
+		"alarms", strings.Join(e.Alarms, ", "),
+		"errors", strings.Join(e.Errors, ", "),
+	)
+}
+
+func (s *Session) unitEvidence(n etcdops.NodeFacts, w int) []string {
+	if n.Unit.Name == "" {
+		return nil
+	}
+	out := s.pairs(w, "unit", n.Unit.Name, "state", s.unitLine(n.Unit), "unit-file", n.Unit.UnitFile, "user", n.Unit.User)
+	for _, p := range n.Running {
+		out = append(out, s.pairs(w, "process", strconv.Itoa(p.PID)+"  "+strings.Join(p.Argv, " "))...)
+	}
+	for _, p := range n.Ports {
+		state := s.P.T("ui.port.closed")
+		if p.Listening {
+			state = s.P.T("ui.port.open", "process", p.Process, "pid", p.PID)
+		}
+		out = append(out, s.pairs(w, "port", strconv.Itoa(p.Port)+" "+p.Use+"  "+state)...)
+	}
+	return out
+}
+
+func (s *Session) fileEvidence(n etcdops.NodeFacts, w int) []string {
+	if !n.Reachable {
+		return nil
+	}
+	out := s.pairs(w, "env-file", n.Env.Path, "error", n.Env.Error)
+	names := make([]string, 0, len(n.Env.Values))
+	for name := range n.Env.Values {
+		if strings.HasPrefix(name, "ETCD_") {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		out = append(out, text.Cut("    "+s.T.S(theme.Command, text.Clean(name+"="+n.Env.Values[name])), w))
+	}
+	for _, d := range []struct {
+		label string
+		dir   etcdops.DirFacts
+	}{{"data-dir", n.Data}, {"wal-dir", n.WAL}} {
+		if d.dir.Path != "" {
+			out = append(out, s.pairs(w, d.label, d.dir.Path, "", s.dirLine(d.dir), "error", d.dir.Error)...)
+		}
+	}
+	return append(out, s.pairs(w, "asides", strings.Join(n.Asides, ", "))...)
+}
+
+func (s *Session) dirLine(d etcdops.DirFacts) string {
+	if !d.Exists {
+		return s.P.T("ui.dir.absent")
+	}
+	parts := []string{d.Owner + ":" + d.Group + " " + d.Mode, s.P.T("ui.dir.size", "size", s.P.Bytes(d.SizeBytes), "free", s.P.Bytes(d.FreeBytes))}
+	if d.Empty {
+		parts = append(parts, s.P.T("ui.dir.empty"))
+	}
+	if d.MountPoint {
+		parts = append(parts, s.P.T("ui.dir.mount"))
+	}
+	return strings.Join(parts, " · ")
+}
+
+func (s *Session) certEvidence(n etcdops.NodeFacts, w int) []string {
+	var out []string
+	for _, c := range n.Certs {
+		line := s.P.T("ui.cert.valid", "until", c.NotAfter.UTC().Format(time.DateOnly))
+		if c.Error != "" {
+			line = c.Error
+		}
+		out = append(out, s.pairs(w, c.Use, c.Path, "", line, "subject", c.Subject, "sans", strings.Join(c.SANs, ", "))...)
+	}
+	return out
+}
+
+func (s *Session) journal(n etcdops.NodeFacts, w int) []string {
+	out := make([]string, 0, len(n.Journal))
+	for _, l := range n.Journal {
+		token := theme.Command
+		if trouble(l.Text) {
+			token = theme.Bad
+		}
+		for i, t := range text.Wrap(text.Clean(l.Text), max(20, w-12)) {
+			stamp := text.Spaces(8)
+			if i == 0 && !l.Time.IsZero() {
+				stamp = l.Time.Format("15:04:05")
+			}
+			out = append(out, "  "+s.T.S(theme.Dim, stamp)+"  "+s.T.S(token, t))
+		}
+	}
+	return out
+}
+
+// runbook opens what a procedure does, in words.
+func (s *Session) runbook(p etcdops.Procedure) overlay.Overlay {
+	return overlay.NewViewer(s.Kit, msg.M("ui.runbook.title", "procedure", procedureName(p)), func(w int) []string {
+		return s.runbookLines(p, w)
+	})
+}
+
+// runbookLines is the text of a procedure; lines of the catalogue's text are
+// numbered stages when they begin with a digit.
+func (s *Session) runbookLines(p etcdops.Procedure, w int) []string {
+	id := "ui.runbook." + string(p)
+	if !s.P.Has(id + ".1") {
+		return s.para(theme.Plain, msg.M("ui.runbook.missing"), w, 4)
+	}
+	out := s.para(theme.Strong, msg.M(id), w, 8)
+	out = append(out, "")
+	for i := 1; s.P.Has(id + "." + strconv.Itoa(i)); i++ {
+		lines := text.Wrap(s.P.T(id+"."+strconv.Itoa(i)), min(w, readable)-4)
+		for j, l := range lines {
+			lead := "    "
+			if j == 0 {
+				lead = text.Right(strconv.Itoa(i), 2) + "  "
+			}
+			out = append(out, s.T.S(theme.Accent, lead)+l)
+		}
+	}
+	return out
+}
