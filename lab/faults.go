@@ -328,7 +328,7 @@ func faultLoseQuorum(ctx context.Context, s *supervisor, nodes []*node) error {
 		if slices.Contains(nodes, n) {
 			continue
 		}
-		if err := s.leaderless(ctx, n); err != nil {
+		if err := leaderless(ctx, n); err != nil {
 			return err
 		}
 	}
@@ -336,12 +336,17 @@ func faultLoseQuorum(ctx context.Context, s *supervisor, nodes []*node) error {
 }
 
 // leaderless waits until a survivor that runs has noticed that it has no leader.
-func (s *supervisor) leaderless(ctx context.Context, n *node) error {
+func leaderless(ctx context.Context, n *node) error {
+	c, err := dialEtcd(n.nodeInfo)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
 	for {
 		if st, _ := n.etcd().state(); st.Sub != subRunning {
 			return nil // it was broken before
 		}
-		if h := memberHealth(ctx, n.nodeInfo); h.Answers && !h.HasLeader {
+		if st, err := c.Status(ctx, n.clientURL()); err == nil && st.Leader == 0 {
 			return nil
 		}
 		select {

@@ -121,10 +121,14 @@ func newMachine(c unitConfig, fx effects) *machine {
 
 // title is how systemd names the unit in its messages (combined format).
 func (m *machine) title() string {
-	if m.c.Description == m.c.Name {
-		return m.c.Name
+	return unitTitle(m.c)
+}
+
+func unitTitle(c unitConfig) string {
+	if c.Description == c.Name {
+		return c.Name
 	}
-	return m.c.Name + " - " + m.c.Description
+	return c.Name + " - " + c.Description
 }
 
 func (m *machine) about(priority int, format string, args ...any) {

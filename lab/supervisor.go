@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -83,11 +85,15 @@ func playSupervisor() int {
 		s.watchOwner(ctx, ready)
 	}()
 	err := s.boot(ctx)
-	if err == nil && json.NewEncoder(report).Encode(verdict{}) == nil {
-		_ = report.Close()
+	if err == nil {
+		// First, because the caller may end as soon as it has the verdict. One
+		// that is gone already takes no verdict, and nobody knows of the lab.
 		close(ready)
-		<-ctx.Done()
-		s.logf("taking the lab down")
+		if json.NewEncoder(report).Encode(verdict{}) == nil {
+			_ = report.Close()
+			<-ctx.Done()
+			s.logf("taking the lab down")
+		}
 		s.takeDown()
 		return 0
 	}
@@ -163,10 +169,10 @@ func (s *supervisor) boot(ctx context.Context) error {
 		return err
 	}
 	s.logf("laid out")
-	for _, n := range s.nodes {
-		n.etcd().do(func(m *machine) { m.Start(newJob()) })
-	}
 	s.serve()
+	if err := s.startMembers(ctx); err != nil {
+		return err
+	}
 	if err := s.waitUp(ctx); err != nil {
 		return err
 	}
@@ -273,6 +279,31 @@ func (s *supervisor) serve() {
 		defer s.recovered("control port")
 		s.control.serve(ctx)
 	}()
+}
+
+// startMembers starts the first member alone and the others when it has asked
+// its peers whether the cluster exists already. Started together, each could
+// find the others' ports open and not yet served, and wait a second for an
+// answer (etcd 3.7, server/etcdserver/cluster_util.go).
+func (s *supervisor) startMembers(ctx context.Context) error {
+	for i, n := range s.nodes {
+		n.etcd().do(func(m *machine) { m.Start(newJob()) })
+		for i == 0 {
+			entries, changed := n.journal.since(0)
+			st, _ := n.etcd().state()
+			if st.Sub != subStart || slices.ContainsFunc(entries, func(e entry) bool {
+				return strings.Contains(e.Message, "bootstrapping raft")
+			}) {
+				break
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return fmt.Errorf("%s did not start: %w%s", n.Name, ctx.Err(), lastWords(n.journal))
+			}
+		}
+	}
+	return nil
 }
 
 // waitUp waits until systemd would call every unit active.

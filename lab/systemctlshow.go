@@ -192,7 +192,7 @@ func (s *systemctl) status(name string) int {
 	}
 	st, c := u.state()
 	w := s.out
-	fmt.Fprintf(w, "%s %s - %s\n", dot(st), name, c.Description)
+	fmt.Fprintf(w, "%s %s\n", dot(st), unitTitle(c))
 	if c.Load == "masked" {
 		fmt.Fprintf(w, "     Loaded: masked (Reason: Unit %s is masked.)\n", name)
 	} else {
@@ -226,7 +226,7 @@ func (s *systemctl) statusProcess(w io.Writer, st unitState, c unitConfig) {
 		fmt.Fprintf(w, "     CGroup: /system.slice/%s\n             └─%d %s\n", c.Name, st.MainPID, strings.Join(argv, " "))
 		return
 	}
-	if st.ExecPID > 0 {
+	if st.ExecPID > 0 && c.ExecStart != "" {
 		how := fmt.Sprintf("code=%s, status=%d/%s", codeName(st.ExecCode), st.ExecStatus, statusName(st.ExecCode, st.ExecStatus))
 		if st.ExecCode != codeExited {
 			how = fmt.Sprintf("code=%s, signal=%s", codeName(st.ExecCode), signalName(syscall.Signal(st.ExecStatus)))
