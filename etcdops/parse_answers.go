@@ -89,7 +89,6 @@ type PathStat struct {
 	Empty, HasMember, Mount     bool
 	// Of the file system that it lies in, or would be made in.
 	TotalBytes, FreeBytes int64
-	FileSystem            string
 }
 
 // Exists reports whether something is there.
@@ -125,10 +124,15 @@ func ParseStat(out []byte) (map[string]PathStat, error) {
 			cur.HasMember = true
 		case "mount":
 			cur.Mount = true
+		case "parent":
+			// What is not there has the device of the folder it would be in.
+			var up PathStat
+			if up.meta(value); cur.Device == "" {
+				cur.Device = up.Device
+			}
 		case "df":
-			if f := strings.Fields(value); len(f) >= 3 {
+			if f := strings.Fields(value); len(f) == 2 {
 				cur.TotalBytes, cur.FreeBytes = kib(f[0]), kib(f[1])
-				cur.FileSystem = strings.Join(f[2:], " ")
 			}
 		}
 	}

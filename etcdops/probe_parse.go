@@ -34,7 +34,7 @@ func (o probeOutput) fill(n *NodeFacts, cfg Config) material {
 	}
 	o.fillEnv(&n.Env)
 	o.fillCerts(n, &m)
-	n.Running = parseProcesses(o.find("running"))
+	n.Running = ownProcesses(parseProcesses(o.find("running")), n.Root)
 	n.Ports = parsePorts(o.find("ports"), n.Env.listenPorts())
 	o.fillVersions(&n.Versions)
 	o.fillDirs(n)
@@ -224,6 +224,11 @@ func (o probeOutput) fillDirs(n *NodeFacts) {
 	if wal := n.Env.WALDir(); wal != "" && n.WAL.Path != wal {
 		n.WAL = DirFacts{Path: wal, FreeInodes: -1, Error: "the probe did not look at it"}
 	}
+	if keyValues(o.find("wal"))["inside"] == "1" && n.Data.Error == "" {
+		d := n.Data
+		n.WAL.TotalBytes, n.WAL.FreeBytes, n.WAL.FreeInodes = d.TotalBytes, d.FreeBytes, d.FreeInodes
+		n.WAL.Device, n.WAL.Holders = d.Device, d.Holders
+	}
 	n.Data.HasWAL = n.Data.HasWAL || n.WAL.HasWAL
 }
 
@@ -296,6 +301,17 @@ func parseProcesses(text []byte) []ProcessFacts {
 		}
 	}
 	return slices.DeleteFunc(all, func(p ProcessFacts) bool { return len(p.Argv) == 0 })
+}
+
+// ownProcesses leaves out what runs for another node of a lab, which shares the
+// machine: of a node with a Root only what names a path below it belongs to it.
+func ownProcesses(all []ProcessFacts, root string) []ProcessFacts {
+	if root == "" {
+		return all
+	}
+	return slices.DeleteFunc(all, func(p ProcessFacts) bool {
+		return !slices.ContainsFunc(p.Argv, func(a string) bool { return strings.Contains(a, root+"/") })
+	})
 }
 
 // maskArg hides the value of an option that is a password.

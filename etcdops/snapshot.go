@@ -72,9 +72,8 @@ func (h Host) PlainPath(file, tag string) string {
 	return path.Join(h.RunDir(tag), name)
 }
 
-// InspectCommands are the commands that InspectSnapshot runs, in order: for an
-// archive MakeRunDir, FileSHA256 and Unpack first, which change nothing but
-// the run folder.
+// InspectCommands are the commands that InspectSnapshot runs, in order. Those
+// with the effect Change change nothing but the run folder.
 func (h Host) InspectCommands(file, tag string) ([]remote.Command, error) {
 	var cs []remote.Command
 	add := func(c remote.Command, err error) error {
@@ -82,13 +81,13 @@ func (h Host) InspectCommands(file, tag string) ([]remote.Command, error) {
 		return err
 	}
 	plain := h.PlainPath(file, tag)
-	err := validatePath(file)
+	err := firstErr(validatePath(file), add(h.MakeRunDir(tag)))
 	if plain != file {
-		err = firstErr(err, add(h.MakeRunDir(tag)), add(h.FileSHA256(file)), add(h.Unpack(file, plain, MaxSnapshotBytes)))
+		err = firstErr(err, add(h.FileSHA256(file)), add(h.Unpack(file, plain, MaxSnapshotBytes)))
 	}
 	err = firstErr(err, add(h.CheckSnapshot(plain)), add(h.SnapshotStatus(plain)))
 	if h.Facts.Versions.CanHashKV() {
-		err = firstErr(err, add(h.SnapshotHashKV(plain)))
+		err = firstErr(err, add(h.SnapshotHashKV(plain, tag)))
 	}
 	return cs, err
 }
@@ -111,7 +110,7 @@ func (h Host) InspectSnapshot(ctx context.Context, conn remote.Conn, file, tag s
 		res, err := conn.Run(ctx, c, remote.Streams{})
 		cancel()
 		if err == nil {
-			err = s.take(h, c, res)
+			err = s.take(h, tag, c, res)
 		}
 		if err != nil {
 			return s, fmt.Errorf("inspecting %s: %w", file, err)
@@ -124,7 +123,7 @@ func (h Host) InspectSnapshot(ctx context.Context, conn remote.Conn, file, tag s
 }
 
 // take reads the answer of one of InspectCommands.
-func (s *SnapshotFacts) take(h Host, c remote.Command, res remote.Result) error {
+func (s *SnapshotFacts) take(h Host, tag string, c remote.Command, res remote.Result) error {
 	same := func(d remote.Command, err error) bool { return err == nil && c.Same(d) }
 	switch {
 	case same(h.SnapshotStatus(s.Plain)):
@@ -139,7 +138,7 @@ func (s *SnapshotFacts) take(h Host, c remote.Command, res remote.Result) error 
 		}
 		s.Info = &info
 		return nil
-	case same(h.SnapshotHashKV(s.Plain)):
+	case same(h.SnapshotHashKV(s.Plain, tag)):
 		// A file that is broken has no such hash; InfoError says what is wrong.
 		if hash, rev, err := ParseSnapshotHashKV(res.Stdout); err == nil && res.Exit == 0 {
 			s.KVHash, s.KVRevision = hash, rev

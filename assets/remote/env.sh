@@ -138,7 +138,3 @@ env_file() {
 
 # env_list MODE FILE …: env_file get or want, sorted.
 env_list() { env_file "$@" | sort; }
-
-# env_value NAME <list: one variable out of the list of env_file get. A value
-# with coded characters is given as it is: no path of ours holds any.
-env_value() { sed -n "s/^$1=//p" | head -n 1; }

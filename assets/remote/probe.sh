@@ -67,8 +67,40 @@ if [ -e "$envfile" ]; then
 		coded "$envfile"
 	else say unreadable 1; fi
 fi
-var() { printf '%s\n' "$vars" | env_value "$1"; }
-first() { for v in "$@"; do [ -z "$v" ] || { printf '%s' "$v"; return; }; done; }
+# The variables that the probe itself goes by, without a process for each.
+data='' wal='' ca='' ctl_ca='' ctl_cert='' ctl_key='' server_cert='' server_key=''
+peer_ca='' peer_cert='' peer_key='' old_ca='' old_cert='' old_key=''
+# No here-document: some shells write a file for it, and the disk may be full.
+set -f
+newline='
+'
+IFS=$newline
+for line in $vars; do
+	value=${line#*=}
+	case $line in
+		ETCD_DATA_DIR=*) data=$value ;;
+		ETCD_WAL_DIR=*) wal=$value ;;
+		ETCD_TRUSTED_CA_FILE=*) ca=$value ;;
+		ETCD_CERT_FILE=*) server_cert=$value ;;
+		ETCD_KEY_FILE=*) server_key=$value ;;
+		ETCD_PEER_TRUSTED_CA_FILE=*) peer_ca=$value ;;
+		ETCD_PEER_CERT_FILE=*) peer_cert=$value ;;
+		ETCD_PEER_KEY_FILE=*) peer_key=$value ;;
+		ETCDCTL_CACERT=*) ctl_ca=$value ;;
+		ETCDCTL_CERT=*) ctl_cert=$value ;;
+		ETCDCTL_KEY=*) ctl_key=$value ;;
+		ETCDCTL_CA_FILE=*) old_ca=$value ;;
+		ETCDCTL_CERT_FILE=*) old_cert=$value ;;
+		ETCDCTL_KEY_FILE=*) old_key=$value ;;
+	esac
+done
+unset IFS
+set +f
+# As EnvFacts.ClientCert chooses: etcdctl's own identity, or else the server's.
+ctl_ca=${ctl_ca:-${old_ca:-$ca}}
+ctl_cert=${ctl_cert:-$old_cert}
+ctl_key=${ctl_key:-$old_key}
+if [ -z "$ctl_cert" ] || [ -z "$ctl_key" ]; then ctl_cert=$server_cert ctl_key=$server_key; fi
 
 # cert USE FILE KEY: a certificate, and whether the key belongs to it.
 cert() {
@@ -83,28 +115,27 @@ cert() {
 		if [ ! -e "$3" ]; then say key_missing 1
 		elif [ ! -r "$3" ]; then say key_unreadable 1
 		elif have openssl; then
-			a=$(openssl x509 -in "$2" -noout -pubkey 2>/dev/null)
-			b=$(openssl pkey -in "$3" -pubout 2>/dev/null </dev/null)
-			if [ -n "$a" ] && [ -n "$b" ]; then
-				if [ "$a" = "$b" ]; then say key_matches 1; else say key_matches 0; fi
+			# One identity often serves several purposes.
+			if [ "$compared" != "$2:$3" ]; then
+				compared="$2:$3" match=''
+				a=$(openssl x509 -in "$2" -noout -pubkey 2>/dev/null)
+				b=$(openssl pkey -in "$3" -pubout 2>/dev/null </dev/null)
+				if [ -n "$a" ] && [ -n "$b" ]; then
+					if [ "$a" = "$b" ]; then match=1; else match=0; fi
+				fi
 			fi
+			say key_matches "$match"
 		fi
 	fi
 	part cert.text
 	coded "$2"
 }
-ca=$(var ETCD_TRUSTED_CA_FILE)
-ctl_ca=$(first "$(var ETCDCTL_CACERT)" "$(var ETCDCTL_CA_FILE)" "$ca")
-ctl_cert=$(first "$(var ETCDCTL_CERT)" "$(var ETCDCTL_CERT_FILE)")
-ctl_key=$(first "$(var ETCDCTL_KEY)" "$(var ETCDCTL_KEY_FILE)")
-if [ -z "$ctl_cert" ] || [ -z "$ctl_key" ]; then
-	ctl_cert=$(var ETCD_CERT_FILE) ctl_key=$(var ETCD_KEY_FILE)
-fi
-cert server "$(var ETCD_CERT_FILE)" "$(var ETCD_KEY_FILE)"
-cert peer "$(var ETCD_PEER_CERT_FILE)" "$(var ETCD_PEER_KEY_FILE)"
+compared='' match=''
+cert server "$server_cert" "$server_key"
+cert peer "$peer_cert" "$peer_key"
 cert client "$ctl_cert" "$ctl_key"
 cert ca "$ca" ''
-cert peer-ca "$(var ETCD_PEER_TRUSTED_CA_FILE)" ''
+cert peer-ca "$peer_ca" ''
 cert client-ca "$ctl_ca" ''
 # The key with which our own client talks to etcd through the tunnel. It stays
 # in the memory of the operator's program.
@@ -153,11 +184,23 @@ directory() {
 		if [ -d "$f" ]; then say aside "$f"; fi
 	done
 }
-data=$(var ETCD_DATA_DIR)
-wal=$(var ETCD_WAL_DIR)
+# inner_wal PATH: a WAL inside the data directory, on the same file system.
+inner_wal() {
+	if [ -L "$1" ] || { [ -d "$1" ] && is_mount "$1"; }; then directory wal "$1"; return; fi
+	part wal
+	say path "$1"
+	say inside 1
+	[ -d "$1" ] || return 0
+	say exists 1
+	say meta "$(meta "$1")"
+	if is_empty "$1"; then say empty 1; fi
+	for f in "$1"/*.wal; do
+		if [ -f "$f" ]; then say walfiles 1; break; fi
+	done
+}
 if [ -n "$data" ]; then directory data "$data"; fi
 if [ -n "$wal" ]; then directory wal "$wal"
-elif [ -n "$data" ]; then directory wal "$data/member/wal"; fi
+elif [ -n "$data" ]; then inner_wal "$data/member/wal"; fi
 
 part runs
 for f in "$root"/var/lib/novatui/*; do

@@ -14,6 +14,8 @@ fi
 if [ -L "$file.part" ]; then refuse "$file.part is a link"; fi
 free=$(space "${file%/*}")
 free=${free#* }
+# What an earlier try left is overwritten.
+if [ -n "$free" ] && [ -f "$file.part" ]; then free=$((free + $(size "$file.part") / 1024)); fi
 if [ -n "$free" ] && [ "$((want_size / 1024))" -ge "$free" ]; then
 	refuse "no room in ${file%/*}: $((want_size / 1024)) KiB needed, $free KiB free"
 fi

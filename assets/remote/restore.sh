@@ -7,13 +7,13 @@ staging=$1 wal=$2 user=$3 group=$4 mode=$5 selinux=$6
 shift 6
 sane "$staging"
 [ -z "$wal" ] || sane "$wal"
-complete() {
+is_whole() {
 	[ -f "$staging/member/snap/db" ] || return 1
 	for w in "${wal:-$staging/member/wal}"/*.wal; do [ -f "$w" ] && return 0; done
 	return 1
 }
 if exists "$staging.ok"; then
-	complete || refuse "$staging.ok is there, but $staging is not complete"
+	is_whole || refuse "$staging.ok is there, but $staging is not complete"
 	echo 'result=already'
 	exit 0
 fi
@@ -26,7 +26,7 @@ done
 mkdir -p -- "${staging%/*}" ${wal:+"${wal%/*}"} || fail "mkdir"
 "$@" || fail "$1 ended with status $?"
 # etcdctl 3.6 and later print help for a command that is gone, with status 0.
-complete || fail "$1 made no complete data directory"
+is_whole || fail "$1 made no complete data directory"
 give "$staging" "$user" "$group" "$mode" "$selinux" R
 [ -z "$wal" ] || give "$wal" "$user" "$group" "$mode" "$selinux" R
 sync

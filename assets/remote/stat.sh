@@ -2,11 +2,11 @@
 #include lib.sh
 for p in "$@"; do
 	printf 'path=%s\n' "$p"
-	if [ -L "$p" ]; then kind=link
-	elif [ -d "$p" ]; then kind=dir
-	elif [ -f "$p" ]; then kind=file
-	elif [ -e "$p" ]; then kind=other
-	else kind=absent; fi
+	if [ -L "$p" ]; then kind='link'
+	elif [ -d "$p" ]; then kind='dir'
+	elif [ -f "$p" ]; then kind='file'
+	elif [ -e "$p" ]; then kind='other'
+	else kind='absent'; fi
 	printf 'kind=%s\n' "$kind"
 	if [ "$kind" != absent ]; then
 		printf 'meta=%s\nselinux=%s\n' "$(meta "$p")" "$(label "$p")"
