@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/novatui/novatui/assets/msg"
 	"github.com/novatui/novatui/etcdops"
+	"github.com/novatui/novatui/workflows"
 )
 
 // textWidth is how wide headless text is set: what fits a ticket and 80
@@ -136,12 +138,14 @@ func writeAdvice(b *strings.Builder, d diagnoseJSON, pr *msg.Printer) {
 		b.WriteString(wrap(d.Recommended.Why, "  ", textWidth) + "\n")
 	}
 	for _, p := range d.Procedures {
-		fmt.Fprintf(b, "  %-8s %s\n", p.Name, pr.T("cmd.verdict."+p.Verdict))
-		for _, g := range p.Guards {
-			if g.Result == "block" {
-				b.WriteString(wrap(g.ID+": "+g.Reason, "           ", textWidth) + "\n")
-			}
+		if p.Name == d.Recommended.Procedure && p.Verdict == workflows.Allowed {
+			continue
 		}
+		line := p.Name + ": " + pr.T("cmd.verdict."+p.Verdict)
+		if p.Why != "" {
+			line += ": " + p.Why
+		}
+		b.WriteString(wrap(line, "  ", textWidth) + "\n")
 	}
 	if r := d.Recommended; planProcedure(etcdops.Procedure(r.Procedure)) {
 		fmt.Fprintf(b, "\n%s\n  %s\n", pr.T("cmd.diagnose.next"), planCommand(r))
@@ -149,15 +153,17 @@ func writeAdvice(b *strings.Builder, d diagnoseJSON, pr *msg.Printer) {
 }
 
 // planProcedure reports whether `novatui plan` can make a plan of it.
-func planProcedure(p etcdops.Procedure) bool {
-	return p == etcdops.ProcedureRestart || p == etcdops.ProcedureRejoin || p == etcdops.ProcedureRestore
-}
+func planProcedure(p etcdops.Procedure) bool { return slices.Contains(planned, string(p)) }
 
 // planCommand is the command line that plans the recommendation.
 func planCommand(r recommendedJSON) string {
 	parts := []string{"novatui plan", r.Procedure}
-	if r.Procedure == string(etcdops.ProcedureRestore) {
+	switch etcdops.Procedure(r.Procedure) {
+	case etcdops.ProcedureRestore:
 		return strings.Join(append(parts, "--snapshot NODE:PATH"), " ")
+	case etcdops.ProcedureSalvage:
+		return strings.Join(parts, " ")
+	default:
 	}
 	for _, n := range r.Nodes {
 		parts = append(parts, "--node", n)

@@ -33,7 +33,7 @@ func writePlanText(w io.Writer, plan engine.Plan, pr *msg.Printer) error {
 			writeStep(&b, step, pr)
 		}
 	}
-	b.WriteString("\n")
+	b.WriteString("\n" + wrap(pr.T("cmd.plan.scripts"), "", textWidth) + "\n\n")
 	writeGuards(&b, plan, pr)
 	fmt.Fprintf(&b, "\n%s\n", pr.T("cmd.plan.hash", "hash", plan.Hash))
 	if _, err := io.WriteString(w, b.String()); err != nil {
@@ -49,13 +49,22 @@ func writeStep(b *strings.Builder, step engine.Step, pr *msg.Printer) {
 	}
 	b.WriteString(wrap(head, "    ", textWidth) + "\n")
 	for _, c := range step.Commands {
-		prefix := "      $ "
+		where := ""
 		if c.Node != step.Node {
-			prefix = "      [" + c.Node + "] $ "
+			where = "[" + c.Node + "] "
 		}
-		// Commands are not wrapped: they must be copyable as they are.
-		b.WriteString(prefix + oneLine(c.Command.Line()) + "\n")
+		b.WriteString("      " + where + commandText(c.Command) + "\n")
 	}
+}
+
+// commandText is a command on one line. It is not wrapped, so that it can be
+// copied. A script is named by its summary: it fills a screen, and -o script has
+// it in full.
+func commandText(c remote.Command) string {
+	if line := c.Line(); c.Summary == "" || !strings.Contains(line, "\n") {
+		return "$ " + oneLine(line)
+	}
+	return "* " + oneLine(c.Short())
 }
 
 func writeGuards(b *strings.Builder, plan engine.Plan, pr *msg.Printer) {
