@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,10 +12,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/novatui/novatui/lab"
+	"github.com/novatui/novatui/workflows/engine"
 )
 
 // TestMain makes this test binary the program itself: the parts of a lab first,
@@ -37,6 +40,8 @@ func TestScripts(t *testing.T) {
 			"status": cmdStatus,
 			"json":   cmdJSON,
 			"setvar": cmdSetvar,
+			"mode":   cmdMode,
+			"events": cmdEvents,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "lab" {
@@ -58,6 +63,18 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 	env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
 	env.Setenv("SSH_AUTH_SOCK", "")
+	env.Setenv("NL", "\n") // a script cannot write one inside an argument
+	env.Setenv("LAB", filepath.Join(env.WorkDir, "lab"))
+	env.Setenv("FILE", filepath.Join(env.WorkDir, "lab", "novatui.yaml"))
+	env.Defer(func() {
+		// A script that failed half-way leaves its lab running.
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		err := lab.Cleanup(ctx, env.Getenv("LAB"))
+		if err != nil && !errors.Is(err, lab.ErrNoLab) {
+			env.T().Log("taking the lab down:", err)
+		}
+	})
 	return nil
 }
 
@@ -84,7 +101,7 @@ func cmdStatus(ts *testscript.TestScript, neg bool, args []string) {
 
 // cmdJSON compares a value in the last stdout: json PATH WANT. PATH is keys and
 // list indexes with dots between, and KEY=VALUE to choose from a list
-// ("members.node=master-2.state"); "PATH.#" is the length of a list. WANT is a
+// ("members.node=master-2.state"); "PATH.length" is the length of a list. WANT is a
 // regular expression for the whole value.
 func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
@@ -121,6 +138,43 @@ func cmdSetvar(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], value)
 }
 
+// cmdMode requires the permissions of a file: mode 0600 FILE.
+func cmdMode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: mode PERMISSIONS FILE")
+	}
+	info, err := os.Stat(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
+		ts.Fatalf("%s has the mode %s, want %s", args[1], got, args[0])
+	}
+}
+
+// cmdEvents requires the last stdout to be one event of a run a line, numbered
+// without a gap, from the first type to the last: events FIRST LAST.
+func cmdEvents(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: events FIRST LAST")
+	}
+	var events []engine.Event
+	for n, line := range strings.Split(strings.TrimSuffix(ts.ReadFile("stdout"), "\n"), "\n") {
+		var e engine.Event
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			ts.Fatalf("line %d is no event: %v: %s", n+1, err, line)
+		}
+		if n > 0 && e.Seq != events[n-1].Seq+1 {
+			ts.Fatalf("event %d follows %d", e.Seq, events[n-1].Seq)
+		}
+		events = append(events, e)
+	}
+	if first, last := events[0].Type, events[len(events)-1].Type; string(first) != args[0] || string(last) != args[1] {
+		ts.Fatalf("events from %s to %s, want %s to %s", first, last, args[0], args[1])
+	}
+	if events[0].Schema != engine.EventSchema {
+		ts.Fatalf("the first event has the schema %q", events[0].Schema)
+	}
+}
+
 // lookUp finds a value in JSON text.
 func lookUp(text, path string) (string, error) {
 	var v any
@@ -147,7 +201,7 @@ func descend(v any, key string) (any, error) {
 			return value, nil
 		}
 	case []any:
-		if key == "#" {
+		if key == "length" {
 			return len(v), nil
 		}
 		if name, want, ok := strings.Cut(key, "="); ok {

@@ -34,7 +34,7 @@ Output (-o): markdown, json (schema novatui/report/v1).`,
 			if err != nil {
 				return err
 			}
-			id, err := p.chooseRun(args, func(engine.RunInfo) bool { return true })
+			id, err := p.chooseRun(args, "there is no run yet", func(engine.RunInfo) bool { return true })
 			if err != nil {
 				return err
 			}
@@ -53,8 +53,9 @@ Output (-o): markdown, json (schema novatui/report/v1).`,
 	}
 }
 
-// chooseRun is the run that was named, or the newest that fits.
-func (p *program) chooseRun(args []string, fits func(engine.RunInfo) bool) (string, error) {
+// chooseRun is the run that was named, or the newest that fits; none says what
+// is missing.
+func (p *program) chooseRun(args []string, none string, fits func(engine.RunInfo) bool) (string, error) {
 	if len(args) == 1 {
 		return args[0], nil
 	}
@@ -63,7 +64,7 @@ func (p *program) chooseRun(args []string, fits func(engine.RunInfo) bool) (stri
 			return r.ID, nil
 		}
 	}
-	return "", usagef("novatui runs lists what there is", "no run to choose")
+	return "", usagef("novatui runs lists what there is", "%s", none)
 }
 
 // loadReport reads a run's report, or makes one from the journal for a run

@@ -52,7 +52,8 @@ func (p *program) resume(ctx context.Context, args []string, f applyFlags) error
 	if err != nil {
 		return err
 	}
-	id, err := p.chooseRun(args, func(r engine.RunInfo) bool { return r.Resumable && r.Cluster == cluster.Name })
+	id, err := p.chooseRun(args, "no run of cluster "+cluster.Name+" can be resumed",
+		func(r engine.RunInfo) bool { return r.Resumable && r.Cluster == cluster.Name })
 	if err != nil {
 		return err
 	}
