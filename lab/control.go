@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // labFile is DIR/.lab/lab.json: how to reach the supervisor, and what to clean
@@ -282,10 +284,33 @@ func playShim(tool string, args []string) int {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	if tool == "journalctl" {
+		// As in systemd since 246: following ends when nobody reads any more. The
+		// goroutine belongs to the process.
+		go func() {
+			defer func() { _ = recover() }()
+			waitForHangup(os.Stdout)
+			cancel()
+		}()
+	}
 	answer, err := f.call(ctx, request{Op: opTool, Node: name, Tool: tool, Args: args[1:]}, os.Stdout, os.Stderr)
+	if ctx.Err() != nil {
+		return exitFailure
+	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "Failed to connect to bus: %v\n", err)
 		return exitFailure
 	}
 	return answer.Exit
+}
+
+// waitForHangup returns when the other side of an output is closed.
+func waitForHangup(f *os.File) {
+	fds := []unix.PollFd{{Fd: int32(f.Fd())}}
+	for {
+		_, err := unix.Poll(fds, -1)
+		if !errors.Is(err, unix.EINTR) && (err != nil || fds[0].Revents != 0) {
+			return
+		}
+	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 )
 
 // Bounds of a session.
@@ -40,7 +41,7 @@ type session struct {
 // terminal is what a pty-req asked for.
 type terminal struct {
 	name string
-	size pty.Winsize
+	size unix.Winsize
 	// master is set once the process runs.
 	master *os.File
 }
@@ -79,7 +80,7 @@ func (s *session) request(r *ssh.Request) bool {
 			return false
 		}
 		s.term.size = winsize(v.Columns, v.Rows, v.Width, v.Height)
-		return s.term.master == nil || pty.Setsize(s.term.master, &s.term.size) == nil
+		return s.term.master == nil || setWinsize(s.term.master, s.term.size) == nil
 	case "signal":
 		var v struct{ Name string }
 		sig, known := syscall.Signal(0), false
@@ -119,9 +120,42 @@ func (s *session) requestPTY(payload []byte) bool {
 	return true
 }
 
-func winsize(columns, rows, width, height uint32) pty.Winsize {
+func winsize(columns, rows, width, height uint32) unix.Winsize {
 	clip := func(n uint32) uint16 { return uint16(min(n, 0x7fff)) }
-	return pty.Winsize{Cols: clip(columns), Rows: clip(rows), X: clip(width), Y: clip(height)}
+	return unix.Winsize{Col: clip(columns), Row: clip(rows), Xpixel: clip(width), Ypixel: clip(height)}
+}
+
+// openPTY opens a terminal whose master does not block. pty.Open leaves it in
+// blocking mode, where closing it waits for the reader, which waits for output:
+// the terminal would never be hung up. For the same reason its size must not be
+// set with pty.Setsize.
+func openPTY() (master, slave *os.File, err error) {
+	blocking, slave, err := pty.Open()
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening a terminal: %w", err)
+	}
+	defer blocking.Close()
+	fd, err := unix.FcntlInt(blocking.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
+		_ = slave.Close()
+		return nil, nil, fmt.Errorf("opening a terminal: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "ptmx"), slave, nil
+}
+
+func setWinsize(master *os.File, size unix.Winsize) error {
+	raw, err := master.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var set error
+	if err := raw.Control(func(fd uintptr) { set = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &size) }); err != nil {
+		return err
+	}
+	return set
 }
 
 // start runs a command line, or the shell when argv is nil.
@@ -193,11 +227,11 @@ func addressPair(c ssh.ConnMetadata) string {
 
 // startPTY runs cmd on a terminal of its own.
 func (s *session) startPTY(cmd *exec.Cmd) error {
-	master, slave, err := pty.Open()
+	master, slave, err := openPTY()
 	if err != nil {
-		return fmt.Errorf("opening a terminal: %w", err)
+		return err
 	}
-	if err := pty.Setsize(master, &s.term.size); err != nil {
+	if err := setWinsize(master, s.term.size); err != nil {
 		s.server.log("%s: setting a terminal's size: %v", s.server.node.Name, err)
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave

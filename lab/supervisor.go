@@ -73,7 +73,9 @@ func playSupervisor() int {
 	report := os.NewFile(3, "report")
 	syscall.CloseOnExec(3)
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
+	// Caught and dropped, not ignored: what is ignored stays ignored in every
+	// process that is started from here, and a shell needs its SIGHUP.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
 	defer cancel()
 	s := &supervisor{orders: o, down: cancel, logTo: os.Stderr}
 
