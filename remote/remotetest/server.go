@@ -48,6 +48,8 @@ type ServerOptions struct {
 	Env []string
 	// MaxSessions refuses more sessions at once, 0 is unlimited.
 	MaxSessions int
+	// NoSignals ignores requests to signal a command, as OpenSSH does for root.
+	NoSignals bool
 	// NoForwarding refuses tunnels.
 	NoForwarding bool
 }

@@ -91,7 +91,7 @@ func (s *Server) session(c net.Conn, nc ssh.NewChannel) {
 			}
 		case "signal":
 			var m struct{ Signal string }
-			if ssh.Unmarshal(r.Payload, &m) == nil && m.Signal == "TERM" {
+			if ssh.Unmarshal(r.Payload, &m) == nil && m.Signal == "TERM" && !s.opts.NoSignals {
 				kill(syscall.SIGTERM)
 				ok = true
 			}

@@ -2,6 +2,7 @@ package ssh
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 
@@ -26,11 +27,23 @@ func newQuestions(a remote.Asker) *questions {
 
 func (q *questions) possible() bool { return q.asker != nil }
 
-// put asks one question. key is the same for questions that one answer settles.
-// settled is called once it is this question's turn: when it returns true, an
-// earlier answer has settled this one too, and nothing is asked. A question
-// that waited while the same one was declined is declined as well.
-func (q *questions) put(ctx context.Context, w *watchdog, key string, question remote.Question, settled func() bool) (answer string, asked bool, err error) {
+// inquiry is one question with what belongs to it.
+type inquiry struct {
+	remote.Question
+	// key is the same for questions that one answer settles.
+	key string
+	// settled, which may be nil, is called once it is this question's turn:
+	// when it returns true, an earlier answer has settled this one too, and
+	// nothing is asked.
+	settled func() bool
+	// use, which may be nil, takes the answer before the next question's turn,
+	// so that what it brings about can settle that one.
+	use func(answer string) error
+}
+
+// put asks one question. One that waited while the same question was declined
+// is declined as well.
+func (q *questions) put(ctx context.Context, w *watchdog, i inquiry) (answer string, asked bool, err error) {
 	if q.asker == nil {
 		return "", false, remote.ErrDeclined
 	}
@@ -46,24 +59,30 @@ func (q *questions) put(ctx context.Context, w *watchdog, key string, question r
 	if ctx.Err() != nil {
 		return "", false, context.Cause(ctx)
 	}
-	if settled() {
+	if i.settled != nil && i.settled() {
 		return "", false, nil
 	}
 	q.mu.Lock()
-	no := q.declined[key] > since
+	no := q.declined[i.key] > since
 	q.mu.Unlock()
 	if no {
 		return "", false, remote.ErrDeclined
 	}
-	answer, err = q.asker.Ask(ctx, question)
+	answer, err = q.asker.Ask(ctx, i.Question)
 	if ctx.Err() != nil {
 		return "", true, context.Cause(ctx)
 	}
 	if err != nil || answer == "" {
-		q.tick(key)
+		q.tick(i.key)
 		return "", true, remote.ErrDeclined
 	}
-	return answer, true, nil
+	if i.use != nil {
+		err = i.use(answer)
+	}
+	if errors.Is(err, remote.ErrDeclined) {
+		q.tick(i.key)
+	}
+	return answer, true, err
 }
 
 // tick counts; with a key it notes that this question was declined now.

@@ -132,7 +132,7 @@ func (l *login) challenge(name, instruction string, prompts []string, echos []bo
 		if !echos[i] && passwordPrompt.MatchString(prompt) {
 			answers[i], err = l.askPassword(subject)
 		} else {
-			answers[i], err = l.question(remote.Question{Kind: "code", Subject: subject, Secret: !echos[i]}, nil)
+			answers[i], err = l.question(remote.Question{Kind: "code", Subject: subject, Secret: !echos[i]})
 		}
 		if err != nil {
 			return nil, err
@@ -158,19 +158,16 @@ func (l *login) askPassword(subject string) (string, error) {
 	if subject == "" {
 		subject = l.host.user + "@" + l.host.alias
 	}
-	answer, err := l.question(remote.Question{Kind: "password", Subject: subject, Secret: true}, nil)
+	answer, err := l.question(remote.Question{Kind: "password", Subject: subject, Secret: true})
 	if err == nil {
 		l.password = answer
 	}
 	return answer, err
 }
 
-func (l *login) question(q remote.Question, settled func() bool) (string, error) {
-	if settled == nil {
-		settled = func() bool { return false }
-	}
+func (l *login) question(q remote.Question) (string, error) {
 	q.Node, q.Host = l.node.Name, l.host.addr()
-	answer, asked, err := l.t.ask.put(l.ctx, l.w, q.Kind+" "+l.host.user+"@"+l.host.hostKeyName(), q, settled)
+	answer, asked, err := l.t.ask.put(l.ctx, l.w, inquiry{Question: q, key: q.Kind + " " + l.host.user + "@" + l.host.hostKeyName()})
 	l.asked = l.asked || asked
 	if errors.Is(err, remote.ErrDeclined) && !l.declined {
 		l.declined = true
@@ -214,7 +211,7 @@ func (l *login) failure(err error) *Error {
 	e := &Error{Node: l.node.Name, Phase: remote.PhaseAuth, Kind: remote.ErrAuth, Err: err}
 	target := l.host.user + "@" + l.host.addr()
 	switch {
-	case strings.Contains(err.Error(), "Too many authentication failures"):
+	case strings.Contains(strings.ToLower(err.Error()), "too many authentication failures"):
 		e.Text = msg.M("ssh.auth-too-many", "target", target, "n", len(offered), "tried", tried)
 	case len(l.methods) == 0:
 		e.Text = msg.M("ssh.auth-closed", "target", target, "error", raw(err))

@@ -213,24 +213,33 @@ func (k *hostKeys) askAbout(addr net.Addr, key xssh.PublicKey) error {
 		}
 		return fresh.check(k.host.hostKeyName(), addr, key) == nil
 	}
-	answer, asked, err := k.t.ask.put(k.ctx, k.w, "host-key "+k.host.hostKeyName()+" "+fingerprint, remote.Question{
-		Kind: "host-key", Node: k.node.Name, Host: k.host.addr(), Fingerprint: fingerprint, KeyType: key.Type(),
-	}, settled)
+	_, asked, err := k.t.ask.put(k.ctx, k.w, inquiry{
+		Question: remote.Question{
+			Kind: "host-key", Node: k.node.Name, Host: k.host.addr(), Fingerprint: fingerprint, KeyType: key.Type(),
+		},
+		key:     "host-key " + k.host.hostKeyName() + " " + fingerprint,
+		settled: settled,
+		use: func(answer string) error {
+			if !saysYes(answer, fingerprint) {
+				return remote.ErrDeclined
+			}
+			k.save(key)
+			return nil
+		},
+	})
 	k.asked = k.asked || asked
-	switch {
-	case errors.Is(err, remote.ErrDeclined) || asked && err == nil && !saysYes(answer, fingerprint):
+	if errors.Is(err, remote.ErrDeclined) {
 		return unknown("ssh.host-key-declined")
-	case err != nil:
-		return err
-	case !asked:
-		return nil
 	}
+	return err
+}
+
+// save writes an accepted key down. When that fails, the key is still pinned for
+// as long as this process lives; only the next start asks again.
+func (k *hostKeys) save(key xssh.PublicKey) {
 	if err := k.t.remember(k.ctx, k.host, key); err != nil {
-		// The key is pinned for as long as this process lives; only the next
-		// start will ask again.
 		k.t.warnOnce(k.node.Name, msg.M("ssh.known-hosts-not-written", "file", k.host.writeHosts, "error", raw(err)))
 	}
-	return nil
 }
 
 // shown is how messages name the host.

@@ -246,27 +246,28 @@ func (l *login) unlock(id *identity) (xssh.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading key: %w", err)
 	}
-	for range 3 {
-		answer, asked, err := l.t.ask.put(l.ctx, l.w, "passphrase "+id.path, remote.Question{
-			Kind: "passphrase", Node: l.node.Name, Host: l.host.addr(), Subject: id.path, Secret: true,
-		}, recall)
-		l.asked = l.asked || asked
+	use := func(answer string) error {
+		signer, err := xssh.ParsePrivateKeyWithPassphrase(data, []byte(answer))
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if !asked {
+		l.t.mu.Lock()
+		defer l.t.mu.Unlock()
+		l.t.decrypted[id.path] = keyPair{signer}
+		id.signer = signer
+		return nil
+	}
+	for range maxPrompts {
+		_, asked, err := l.t.ask.put(l.ctx, l.w, inquiry{
+			Question: remote.Question{Kind: "passphrase", Node: l.node.Name, Host: l.host.addr(), Subject: id.path, Secret: true},
+			key:      "passphrase " + id.path, settled: recall, use: use,
+		})
+		l.asked = l.asked || asked
+		if err == nil {
 			return id.signer, nil
 		}
-		signer, err := xssh.ParsePrivateKeyWithPassphrase(data, []byte(answer))
-		if err == nil {
-			l.t.mu.Lock()
-			l.t.decrypted[id.path] = keyPair{signer}
-			l.t.mu.Unlock()
-			id.signer = signer
-			return signer, nil
-		}
 		if !errors.Is(err, x509.IncorrectPasswordError) {
-			return nil, fmt.Errorf("decrypting %s: %w", id.path, err)
+			return nil, err
 		}
 	}
 	return nil, fmt.Errorf("%s: wrong passphrase", id.path)

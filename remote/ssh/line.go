@@ -33,11 +33,12 @@ func newMarker() marker {
 	return marker{"novatui-" + s[:12], s[12:]}
 }
 
-// line is what the marker looks like in the output.
-func (m marker) line() string { return m.first + m.second + "\n" }
+// text is what the marker looks like in the output; the process id and a line
+// break follow.
+func (m marker) text() string { return m.first + m.second + " " }
 
 func (m marker) script() string {
-	echo := fmt.Sprintf(`echo %s""%s`, m.first, m.second)
+	echo := fmt.Sprintf(`echo %s""%s $$`, m.first, m.second)
 	return echo + ";" + echo + ">&2;"
 }
 

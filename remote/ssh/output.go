@@ -3,6 +3,7 @@ package ssh
 import (
 	"bytes"
 	"io"
+	"strconv"
 	"sync"
 )
 
@@ -10,11 +11,14 @@ import (
 // message, in bytes.
 const maxNoise = 8 << 10
 
+// maxPID bounds the process id that follows a marker, in bytes.
+const maxPID = 32
+
 // sink takes one output stream of a command: it drops what login scripts
 // printed, keeps a bounded copy, passes everything on, and always accepts, so
 // that the node is never blocked by us.
 type sink struct {
-	mark []byte // nil once it was seen
+	mark []byte // what the marker starts with; a process id and a newline end it
 	out  io.Writer
 	tee  *sharedTee
 	keep int // bytes to keep
@@ -25,6 +29,7 @@ type sink struct {
 	buf       []byte
 	truncated bool
 	started   bool
+	pid       int // that the marker named
 	detached  bool
 	failed    error // of out
 }
@@ -69,7 +74,11 @@ func (s *sink) afterMark(p []byte) []byte {
 	}
 	s.head = append(s.head, p...)
 	if i := bytes.Index(s.head, s.mark); i >= 0 {
-		rest := s.head[i+len(s.mark):]
+		pid, rest, whole := bytes.Cut(s.head[i+len(s.mark):], []byte("\n"))
+		if !whole && len(pid) < maxPID {
+			return nil // The rest of the line is still to come.
+		}
+		s.pid, _ = strconv.Atoi(string(pid)) // 0 is "not known"
 		s.head, s.noise, s.started = nil, nil, true
 		return rest
 	}
@@ -88,6 +97,13 @@ func (s *sink) begun() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.started
+}
+
+// process is the command's process id, 0 when it is not known.
+func (s *sink) process() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pid
 }
 
 // before is what came instead of the marker.

@@ -20,6 +20,10 @@ const (
 	drainTime = 3 * time.Second
 	// letGo is how long an abandoned command's output is waited for.
 	letGo = time.Second
+	// signalTime is how long SSH's own signal request has to take effect, and
+	// killTime how long a kill may take.
+	signalTime = 300 * time.Millisecond
+	killTime   = 5 * time.Second
 )
 
 // Run runs one command; see remote.Conn. The deadline counts from the moment
@@ -112,6 +116,7 @@ type execution struct {
 	s      remote.Streams
 	stdout *sink
 	stderr *sink
+	last   bool // is a kill itself, and is not killed
 
 	accepted chan error    // answer to the exec request
 	exited   chan struct{} // closed when an exit status or signal came
@@ -129,7 +134,7 @@ type exitStatus struct {
 
 func newExecution(c *Conn, ch xssh.Channel, limit int, s remote.Streams) *execution {
 	tee := &sharedTee{w: s.Tee}
-	mark := []byte(c.mark.line())
+	mark := []byte(c.mark.text())
 	x := &execution{
 		c: c, ch: ch, s: s,
 		stdout:   &sink{mark: mark, out: s.Stdout, tee: tee, keep: limit},
@@ -351,19 +356,58 @@ type readError struct{ err error }
 func (e *readError) Error() string { return "reading standard input: " + e.err.Error() }
 func (e *readError) Unwrap() error { return e.err }
 
-// abandon asks the command to end and lets go of it. Neither can block: a dead
-// line takes no more bytes, and only Close frees a writer on it.
+// abandon asks the command to end and lets go of it. It does not wait for that:
+// a dead line takes no more bytes, and only Close frees a writer on it.
 func (x *execution) abandon() {
-	x.c.spawn(func() {
-		_, _ = x.ch.SendRequest("signal", false, xssh.Marshal(struct{ Signal string }{"TERM"}))
-		_ = x.ch.Close()
-	})
+	x.c.spawn(x.terminate)
 	timer := time.NewTimer(letGo)
 	defer timer.Stop()
 	select {
 	case <-x.drained:
 	case <-timer.C:
 	}
+}
+
+// terminate sends SIGTERM: by SSH's own request first, and where that has no
+// effect by kill in another session. OpenSSH ignores the request for root, whose
+// sessions run without privilege separation ("session signalling requires
+// privilege separation"), and for what sudo started.
+func (x *execution) terminate() {
+	defer x.ch.Close() //nolint:errcheck // the session is given up
+	_, _ = x.ch.SendRequest("signal", false, xssh.Marshal(struct{ Signal string }{"TERM"}))
+	timer := time.NewTimer(signalTime)
+	defer timer.Stop()
+	select {
+	case <-x.exited:
+	case <-x.over:
+	case <-x.c.ended.Done():
+	case <-timer.C:
+		if pid := x.stdout.process(); pid > 1 && !x.last {
+			x.c.kill(pid)
+		}
+	}
+}
+
+// kill ends a command with everything in its process group. It takes no part in
+// the count of sessions, all of which may be held by what it is to end.
+func (c *Conn) kill(pid int) {
+	script := fmt.Sprintf("kill -s TERM -- -%d 2>/dev/null || kill -s TERM %d", pid, pid)
+	if c.sudo {
+		script = "exec sudo -n -- /bin/sh -c " + remote.Quote(script)
+	}
+	line, err := shellLine(c.mark, script)
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.ended, killTime)
+	defer cancel()
+	ch, reqs, err := c.open(ctx, "session", nil, func() {})
+	if err != nil {
+		return // The command's outcome is reported as unknown in any case.
+	}
+	x := newExecution(c, ch, probeOutput, remote.Streams{})
+	x.last = true
+	_, _ = x.run(ctx, line, reqs, func() {})
 }
 
 func (x *execution) close() {

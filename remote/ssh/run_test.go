@@ -128,7 +128,13 @@ func TestWriterThatFailsEndsTheCommand(t *testing.T) {
 }
 
 func TestDeadlineAndCancel(t *testing.T) {
-	c := connect(t, patient(), newServer(t, remotetest.ServerOptions{}).Node("n1"))
+	for _, deaf := range []bool{false, true} {
+		t.Run(fmt.Sprintf("deaf %v", deaf), func(t *testing.T) { deadlineAndCancel(t, deaf) })
+	}
+}
+
+func deadlineAndCancel(t *testing.T, deaf bool) {
+	c := connect(t, patient(), newServer(t, remotetest.ServerOptions{NoSignals: deaf}).Node("n1"))
 	told := filepath.Join(t.TempDir(), "told")
 	ready := filepath.Join(t.TempDir(), "ready")
 	script := `trap "echo x >` + told + `; exit" TERM; echo x >` + ready + `; while :; do sleep 0.05; done`
