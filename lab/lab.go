@@ -101,6 +101,9 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("starting the lab: %w", err)
+	}
 	dir, created, err := claimDir(o.Dir)
 	if err != nil {
 		return nil, err
@@ -227,7 +230,7 @@ func (l *Lab) start(ctx context.Context, o orders) error {
 		}
 		return fmt.Errorf("the supervisor ended without a word: %w%s", err, logTail(log.Name()))
 	}
-	if v.Error != "" {
+	if ctx.Err() == nil && v.Error != "" {
 		return errors.New(v.Error)
 	}
 	return ctx.Err()
