@@ -22,7 +22,7 @@ func referenceCluster(f etcdops.Facts) (id string, rivals []string) {
 	var claims []claim
 	for _, n := range f.Nodes {
 		e := n.Endpoint
-		if !e.Answers || e.ClusterID == "" {
+		if !e.Answers && !e.PeerAnswers || e.ClusterID == "" {
 			continue
 		}
 		at := slices.IndexFunc(claims, func(c claim) bool { return c.id == e.ClusterID })
@@ -57,6 +57,39 @@ func referenceCluster(f etcdops.Facts) (id string, rivals []string) {
 	return first.id, rivals
 }
 
+// ownMembership gives the membership as the reference cluster itself tells it,
+// where the facts carry another cluster's: the own list of its member that
+// knows most. ok is false when the facts' membership is the right one.
+func ownMembership(f etcdops.Facts, cluster string) (members []etcdops.Member, from string, ok bool) {
+	var best etcdops.EndpointFacts
+	for _, n := range f.Nodes {
+		e := n.Endpoint
+		if e.ClusterID != cluster || len(e.OwnMembers) == 0 {
+			continue
+		}
+		if slices.ContainsFunc(f.Members, func(m etcdops.Member) bool { return sameID(m.ID, e.MemberID) }) {
+			return nil, "", false
+		}
+		if len(best.OwnMembers) == 0 || e.RaftTerm > best.RaftTerm || e.RaftTerm == best.RaftTerm && e.Applied > best.Applied {
+			best = e
+		}
+	}
+	for _, m := range best.OwnMembers {
+		m.Node = ""
+		for _, n := range f.Nodes {
+			if overlap(m.PeerURLs, n.Env.PeerURLs()) {
+				m.Node = n.Node
+			}
+		}
+		members = append(members, m)
+	}
+	from = best.OwnMembersFrom
+	if from == "" {
+		from = etcdops.FromLocal
+	}
+	return members, from, len(members) > 0
+}
+
 // knownURLs counts the nodes of ours that a member list knows.
 func knownURLs(f etcdops.Facts, list []etcdops.Member) int {
 	count := 0
@@ -79,7 +112,7 @@ func overlap(a, b []string) bool {
 // (server/etcdserver/apply: applierV3Corrupt).
 func (j *judge) takesPart(n etcdops.NodeFacts) bool {
 	e := n.Endpoint
-	if !n.Reachable || !e.Answers || e.Learner || e.LeaderID == "" {
+	if !e.Answers || e.Learner || e.LeaderID == "" {
 		return false
 	}
 	if j.cluster == "" && len(j.rivals) > 0 || j.cluster != "" && e.ClusterID != "" && e.ClusterID != j.cluster {

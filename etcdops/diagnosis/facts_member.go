@@ -200,8 +200,7 @@ func (j *judge) rebooted(c *nodeCase) bool {
 	if r == nil || !r.spoke || c.facts.Host.UptimeSeconds <= 0 || j.f.CollectedAt.IsZero() {
 		return false
 	}
-	now := j.f.CollectedAt.Add(time.Duration(c.facts.Host.SkewMillis) * time.Millisecond)
-	boot := now.Add(-time.Duration(c.facts.Host.UptimeSeconds) * time.Second)
+	boot := j.nodeTime(c).Add(-time.Duration(c.facts.Host.UptimeSeconds) * time.Second)
 	last := r.lines[len(r.lines)-1].at
 	return !last.IsZero() && last.Before(boot) && !saidFarewell(r)
 }
@@ -257,12 +256,12 @@ func (j *judge) blameNobody() {
 			continue // without quorum, learning or not yet started: no fault of its own is known
 		case u.Running():
 			variant = "silent"
-			if r := c.newest(); r != nil && r.loaded && r.served < 0 {
-				continue // it waits for its peers
+			if j.waits(c) {
+				continue
 			}
 		case u.Active == "activating" && u.Sub != "auto-restart" && u.Restarts == 0:
 			continue // it is only just starting
-		case u.Active == "activating" && c.newest() != nil && c.newest().loaded && !killed(u):
+		case u.Active == "activating" && j.waits(c) && !killed(u):
 			continue
 		}
 		words := lastWords(c)
@@ -281,6 +280,18 @@ func (j *judge) blameNobody() {
 			Source: "status", Text: fmt.Sprintf("%d of %d voters healthy, %d needed", j.quorum.Healthy, j.quorum.Voters, j.quorum.Needed),
 		}})
 	}
+}
+
+// isolatedAfter is how long a member may look for its peers, in seconds, while
+// a quorum of them serves. Elections take a few seconds.
+const isolatedAfter = 60
+
+// waits reports whether a member has read its data and looks for its peers,
+// which is in order as long as there is no quorum to be found.
+func (j *judge) waits(c *nodeCase) bool {
+	r := c.newest()
+	looks := r != nil && r.loaded && r.served < 0 || c.facts.Endpoint.PeerAnswers
+	return looks && !suspended(c.facts) && (!j.quorum.Holds || c.facts.Unit.SinceSeconds < isolatedAfter)
 }
 
 // explained reports whether a cause surer than a suspicion is known on a node.

@@ -65,7 +65,7 @@ func (j *judge) checkAlarms(c *nodeCase) {
 // checkCerts judges certificates by the node's own clock. A certificate of
 // etcdctl's only matters where nothing answers: then it may be ours that fails.
 func (j *judge) checkCerts(c *nodeCase) {
-	now := j.f.CollectedAt.Add(time.Duration(c.facts.Host.SkewMillis) * time.Millisecond)
+	now := j.nodeTime(c)
 	for _, cert := range c.facts.Certs {
 		sure := etcdops.Certain
 		if strings.HasPrefix(cert.Use, "client") {
@@ -117,9 +117,12 @@ func (j *judge) checkDisk(c *nodeCase) {
 // operator's own may be the wrong one; of one or two nodes, with the
 // operator's.
 func (j *judge) checkClock(c *nodeCase) {
+	if c.facts.Host.SkewErrorMillis < 0 {
+		return
+	}
 	var all []int64
 	for _, n := range j.f.Nodes {
-		if n.Reachable {
+		if n.Reachable && n.Host.SkewErrorMillis >= 0 {
 			all = append(all, n.Host.SkewMillis)
 		}
 	}
@@ -146,9 +149,15 @@ func (j *judge) checkCluster(c *nodeCase) {
 	if j.cluster == "" {
 		return
 	}
-	own, source := c.facts.Endpoint.ClusterID, "status"
-	if !c.facts.Endpoint.Answers || own == "" {
-		own, source = ownClusterID(c.newest()), "log"
+	e := etcdops.Evidence{Source: "status", Node: c.facts.Node}
+	own, sure := c.facts.Endpoint.ClusterID, etcdops.Certain
+	if own == "" {
+		// What a process that is gone said of itself is a hint; its data may
+		// have been changed since.
+		sure = etcdops.Possible
+		l := lastWith(c.newest(), "cluster-id")
+		own = l.field("cluster-id")
+		e.Source, e.Line = "log", l.n
 	}
 	if own == "" || sameID(own, j.cluster) {
 		return
@@ -157,23 +166,25 @@ func (j *judge) checkCluster(c *nodeCase) {
 	if len(c.facts.Endpoint.OwnMembers) == 1 && len(j.f.Nodes) > 1 {
 		variant = "alone"
 	}
-	j.fact(c, "cluster-id-mismatch", variant, etcdops.Certain, source, own,
-		fmt.Sprintf("cluster id %s here, %s on the others", own, j.cluster))
+	e.Text = fmt.Sprintf("cluster id %s here, %s on the others", own, j.cluster)
+	j.add(found{
+		cause: "cluster-id-mismatch", node: c.facts.Node, confidence: sure, variant: variant, detail: own, evidence: e,
+	})
 }
 
-// ownClusterID is the cluster id under which a process last wrote; 0 stands
-// for a WAL without its first record.
-func ownClusterID(r *run) string {
+// lastWith is the newest line of a process that names itself and has a field.
+// An id of 0 stands for a WAL without its first record and is no id.
+func lastWith(r *run, key string) line {
 	if r == nil {
-		return ""
+		return line{}
 	}
 	for i := len(r.lines) - 1; i >= 0; i-- {
 		l := r.lines[i]
-		if id := l.field("cluster-id"); id != "" && id != "0" && l.field("local-member-id") != "" {
-			return id
+		if id := l.field(key); id != "" && id != "0" && l.field("local-member-id") != "" && l.field("local-member-id") != "0" {
+			return l
 		}
 	}
-	return ""
+	return line{}
 }
 
 // checkOwner: the data directory belongs to somebody else than the user that
@@ -197,7 +208,7 @@ func isNumber(s string) bool {
 
 // checkPorts: the unit is down, and somebody listens where its etcd must.
 func (j *judge) checkPorts(c *nodeCase) {
-	if c.facts.Unit.Running() {
+	if a := c.facts.Unit.Active; a != "inactive" && a != "failed" && a != "activating" {
 		return
 	}
 	for _, p := range c.facts.Ports {

@@ -84,6 +84,12 @@ func (c *nodeCase) newest() *run {
 func newJudge(f etcdops.Facts) *judge {
 	j := &judge{f: f, know: known()}
 	j.cluster, j.rivals = referenceCluster(f)
+	if len(j.rivals) > 0 && j.cluster != "" {
+		if members, from, ok := ownMembership(f, j.cluster); ok {
+			f.Members, f.MembersFrom = members, from
+			j.f = f
+		}
+	}
 	seated := map[string]bool{}
 	for _, m := range f.Members {
 		at := slices.IndexFunc(f.Nodes, func(n etcdops.NodeFacts) bool { return n.Node == m.Node && m.Node != "" })

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/novatui/novatui/assets/msg"
 	"github.com/novatui/novatui/etcdops"
@@ -56,17 +57,53 @@ func (j *judge) readRuns() {
 
 // readLog adds what the rules say to a node's journal.
 func (j *judge) readLog(c *nodeCase) {
+	decided := decisive(c.runs)
+	if j.outdated(c) {
+		decided = len(c.runs)
+	}
 	// Newest first: the first evidence of a rule is the freshest.
 	for i := len(c.runs) - 1; i >= 0; i-- {
 		lines := distinctLines(&c.runs[i])
 		for k := range j.know.rules {
-			j.applyRule(c, &c.runs[i], lines, &j.know.rules[k])
+			j.applyRule(c, &c.runs[i], lines, &j.know.rules[k], i < decided)
 		}
 	}
 }
 
-// applyRule adds the rule's cause when the run carries its evidence.
-func (j *judge) applyRule(c *nodeCase, r *run, lines []distinct, rule *rule) {
+// outdated reports whether the journal ends long before the unit came into its
+// present state: then it does not speak of that state.
+func (j *judge) outdated(c *nodeCase) bool {
+	r, u := c.newest(), c.facts.Unit
+	if r == nil || u.Active == "" || u.SinceSeconds < 0 || j.f.CollectedAt.IsZero() {
+		return false
+	}
+	since := j.nodeTime(c).Add(-time.Duration(u.SinceSeconds) * time.Second)
+	last := r.lines[len(r.lines)-1].at
+	return !last.IsZero() && since.Sub(last) > pause
+}
+
+// nodeTime is the moment of the facts by the node's own clock.
+func (j *judge) nodeTime(c *nodeCase) time.Time {
+	return j.f.CollectedAt.Add(time.Duration(c.facts.Host.SkewMillis) * time.Millisecond)
+}
+
+// decisive is the newest run that came far enough to show what is wrong now:
+// what an earlier one died of may be mended since, and is only a suspicion.
+func decisive(runs []run) int {
+	for i := len(runs) - 1; i > 0; i-- {
+		r := &runs[i]
+		if r.served >= 0 || r.loaded || slices.ContainsFunc(r.lines, func(l line) bool {
+			return l.level == "error" || l.level == "panic" || l.level == "fatal"
+		}) {
+			return i
+		}
+	}
+	return 0
+}
+
+// applyRule adds the rule's cause when the run carries its evidence; in an
+// earlier run than the decisive one that is no more than a suspicion.
+func (j *judge) applyRule(c *nodeCase, r *run, lines []distinct, rule *rule, earlier bool) {
 	if c.healthy && !rule.Healthy || rule.Last && !endedBadly(c.facts.Unit) {
 		return
 	}
@@ -93,6 +130,10 @@ func (j *judge) applyRule(c *nodeCase, r *run, lines []distinct, rule *rule) {
 		slices.ContainsFunc(rule.Not, func(name string) bool { return conditions[name](c) }) {
 		return
 	}
+	sure := rule.Confidence
+	if earlier {
+		sure = etcdops.Possible
+	}
 	for _, h := range hits {
 		node, source := c.facts.Node, "log"
 		if rule.Blames == "remote" {
@@ -105,7 +146,7 @@ func (j *judge) applyRule(c *nodeCase, r *run, lines []distinct, rule *rule) {
 			}
 		}
 		j.add(found{
-			cause: rule.Cause, node: node, confidence: rule.Confidence, variant: rule.Variant,
+			cause: rule.Cause, node: node, confidence: sure, variant: rule.Variant,
 			evidence: etcdops.Evidence{Source: source, Node: c.facts.Node, Line: h.lastN, Text: h.text},
 		})
 	}
@@ -134,23 +175,10 @@ var conditions = map[string]func(*nodeCase) bool{
 	"has-wal": func(c *nodeCase) bool { return c.facts.Data.Error == "" && hasWAL(c.facts) },
 	// A quorum's membership lists the very id under which it last ran.
 	"is-member": func(c *nodeCase) bool {
-		own := ownMemberID(c.newest())
+		own := lastWith(c.newest(), "local-member-id").field("local-member-id")
 		return c.confirmed && c.listed && !c.member.Unstarted() && (own == "" || sameID(own, c.member.ID))
 	},
 	"down": func(c *nodeCase) bool { return !c.facts.Unit.Running() && c.facts.Unit.Active != "activating" },
-}
-
-// ownMemberID is the member id under which a process last wrote.
-func ownMemberID(r *run) string {
-	if r == nil {
-		return ""
-	}
-	for i := len(r.lines) - 1; i >= 0; i-- {
-		if id := r.lines[i].field("local-member-id"); id != "" && id != "0" {
-			return id
-		}
-	}
-	return ""
 }
 
 // remoteID is the id of the peer that a line is about.

@@ -67,7 +67,7 @@ func (j *judge) stateOf(s *seat, c *nodeCase) (etcdops.MemberState, msg.Msg) {
 	n, e := c.facts, c.facts.Endpoint
 	why := func(id string, pairs ...any) msg.Msg { return msg.M("diagnosis.state."+id, pairs...) }
 	switch {
-	case !n.Reachable:
+	case !n.Reachable && !e.Answers:
 		return etcdops.StateUnreachable, why("unreachable", "error", shown(n.ErrorKind))
 	case e.Answers && j.cluster != "" && e.ClusterID != "" && e.ClusterID != j.cluster:
 		return etcdops.StateWrongCluster, why("wrong-cluster", "id", e.ClusterID)
@@ -159,8 +159,7 @@ func (j *judge) prospectOf(s *seat, c *nodeCase) prospect {
 // prospectByUnit judges a member that is down or silent and against whose data
 // nothing is known.
 func (j *judge) prospectByUnit(s *seat, c *nodeCase) prospect {
-	u, r := c.facts.Unit, c.newest()
-	waits := r != nil && r.loaded && r.served < 0 && !suspended(c.facts)
+	u, waits := c.facts.Unit, j.waits(c)
 	switch {
 	case c.facts.Endpoint.Answers: // it answers, but reads through it fail
 		return restartable
@@ -220,7 +219,8 @@ func (j *judge) soundness(s *seat, c *nodeCase) (sound, isKnown bool) {
 		return false, true
 	case joining:
 		r := c.newest()
-		return c.facts.Endpoint.Answers || r != nil && r.loaded, c.facts.Endpoint.Answers || r != nil && r.loaded
+		ok := c.facts.Endpoint.Answers || c.facts.Endpoint.PeerAnswers || r != nil && r.loaded
+		return ok, ok
 	case restartable:
 		if s.listed && s.m.Unstarted() {
 			return false, false

@@ -78,7 +78,21 @@ func (j *judge) withQuorum() etcdops.Recommendation {
 	if nodes := j.names(joining); len(nodes) > 0 {
 		return act(etcdops.ProcedureNone, nil, "wait", "waiting", nodes)
 	}
+	if nodes := j.hostsAway(); len(nodes) > 0 {
+		return act(etcdops.ProcedureFixCause, nodes, "host-away")
+	}
 	return act(etcdops.ProcedureNone, nil, "healthy")
+}
+
+// hostsAway lists the nodes that cannot be reached though their etcd serves.
+func (j *judge) hostsAway() []string {
+	var nodes []string
+	for i := range j.nodes {
+		if !j.nodes[i].facts.Reachable && j.nodes[i].healthy {
+			nodes = append(nodes, j.nodes[i].facts.Node)
+		}
+	}
+	return nodes
 }
 
 // pending lists the nodes whose member was added and is not a full one yet:

@@ -3,6 +3,7 @@ package diagnosis
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/novatui/novatui/etcdops"
 )
@@ -15,6 +16,16 @@ type run struct {
 	served int // index of the line that says it serves clients; -1
 	loaded bool
 	spoke  bool // etcd itself wrote at least one line
+}
+
+// pause is longer than any restart loop waits, and about as long as a person
+// takes between two tries.
+const pause = 10 * time.Minute
+
+// apart reports whether a longer time passed between two runs.
+func apart(a, b run) bool {
+	end, begin := a.lines[len(a.lines)-1].at, b.lines[0].at
+	return !end.IsZero() && !begin.IsZero() && begin.Sub(end) > pause
 }
 
 // maxRuns is how many failed starts in a row are read together.
@@ -106,8 +117,9 @@ func hasLoaded(l line) bool {
 }
 
 // current keeps the runs of the trouble that is on now: the newest one in
-// which etcd spoke, and those before it up to the last that had served. What
-// a later start got over is history, however loud it was.
+// which etcd spoke, and those before it up to the last that had served or at
+// least read its data. What a later start got over is history, however loud,
+// and so is what lies before a pause that no restart loop makes.
 func current(runs []run) []run {
 	last := len(runs) - 1
 	for last >= 0 && !runs[last].spoke {
@@ -117,7 +129,8 @@ func current(runs []run) []run {
 		return runs
 	}
 	first := last
-	for first > 0 && last-first+1 < maxRuns && runs[first].served < 0 {
+	for first > 0 && last-first+1 < maxRuns && runs[first].served < 0 && !runs[first].loaded &&
+		!apart(runs[first-1], runs[first]) {
 		first--
 	}
 	return runs[first:]

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"go.etcd.io/etcd/api/v3/version"
+
+	"github.com/novatui/novatui/etcdops"
 )
 
 // makeSamples set to a folder breaks etcd anew in every way and writes what it
@@ -42,20 +44,27 @@ func TestMakeSamples(t *testing.T) {
 	}
 }
 
-// Of a long sample the beginning and the end are kept: nothing in between is
-// needed to see what it is.
-const sampleHead, sampleTail = 45, 75
+// keepAlike is how many lines that say the same a sample keeps.
+const keepAlike = 3
 
-var ownFrame = regexp.MustCompile(`novatui/|testing\.|_testmain|diagnosis\.test`)
+// keepFrames is how many lines of a stack dump a sample keeps.
+const keepFrames = 60
+
+var ownFrame = regexp.MustCompile(`novatui/|etcdops/diagnosis|testing\.|_testmain|diagnosis\.test|/usr/local/go/`)
 
 // tidy takes this machine out of a sample: its folders and resolver.
 func tidy(m *realMember, lines []string) []string {
 	base := filepath.Dir(filepath.Dir(m.dir))
 	exe, _ := os.Executable()
 	var out []string
+	frames := 0
+	seen := map[string]int{}
 	for i, l := range lines {
-		if len(lines) > sampleHead+sampleTail && i >= sampleHead && i < len(lines)-sampleTail {
-			continue
+		if p := parseLine(etcdops.LogLine{N: i + 1, Text: l}); p.json {
+			key := regexp.MustCompile(`[0-9]+`).ReplaceAllString(p.msg+"\x00"+p.err, "0")
+			if seen[key]++; seen[key] > keepAlike {
+				continue
+			}
 		}
 		l = strings.NewReplacer(base, "/srv/nova", exe, "/opt/etcd/etcd").Replace(l)
 		l = regexp.MustCompile(`/[a-z/]*/pkg/mod/`).ReplaceAllString(l, "/go/pkg/mod/")
@@ -64,8 +73,10 @@ func tidy(m *realMember, lines []string) []string {
 		if cut := strings.Index(l, `,"stacktrace":"`); cut > 0 {
 			l = l[:cut] + `,"stacktrace":"main.main\n\tserver/main.go:30"}`
 		}
-		if ownFrame.MatchString(l) && !strings.HasPrefix(l, "{") {
-			continue
+		if !strings.HasPrefix(l, "{") {
+			if frames++; frames > keepFrames || ownFrame.MatchString(l) {
+				continue
+			}
 		}
 		out = append(out, l)
 	}

@@ -354,10 +354,7 @@ var scenarios = []scenario{
 		do: func(t *testing.T) *realMember {
 			c := newRealCluster(t, 3, "http")
 			m := c.members[1]
-			if err := syscall.Mount("tmpfs", m.dir, "tmpfs", 0, "size=150m"); err != nil {
-				t.Skipf("mounting a tmpfs: %v", err)
-			}
-			t.Cleanup(func() { _ = syscall.Unmount(m.dir, syscall.MNT_DETACH) })
+			smallDisk(t, m.dir)
 			c.startAll()
 			c.put(c.members[0], 0, 50, 200)
 			m.stop(syscall.SIGTERM)
@@ -372,32 +369,11 @@ var scenarios = []scenario{
 		do: func(t *testing.T) *realMember {
 			c := newRealCluster(t, 3, "http")
 			m := c.members[1]
-			if err := syscall.Mount("tmpfs", m.dir, "tmpfs", 0, "size=150m"); err != nil {
-				t.Skipf("mounting a tmpfs: %v", err)
-			}
-			t.Cleanup(func() { _ = syscall.Unmount(m.dir, syscall.MNT_DETACH) })
+			smallDisk(t, m.dir)
 			c.startAll()
 			fill(t, m.path("filler"))
 			c.put(c.members[0], 0, 3000, 20000)
 			m.waitExit(30 * time.Second)
-			return m
-		}},
-	{name: "nospace-alarm", how: "quota-backend-bytes 2 MiB, written until etcd refused", want: "nospace-alarm",
-		do: func(t *testing.T) *realMember {
-			c := newRealCluster(t, 1, "http")
-			m := c.members[0]
-			m.args = append(m.args, "--quota-backend-bytes=2097152")
-			m.start()
-			m.waitReady()
-			cl := c.client(m)
-			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-			defer cancel()
-			for i := range 2000 {
-				if _, err := cl.Put(ctx, "k"+strconv.Itoa(i), strings.Repeat("v", 10000)); err != nil {
-					break
-				}
-			}
-			time.Sleep(time.Second)
 			return m
 		}},
 	{name: "lock-held", how: "a second etcd process on the same data directory", want: "lock-held",
@@ -467,7 +443,7 @@ var scenarios = []scenario{
 			m.waitExit(20 * time.Second)
 			return m
 		}},
-	{name: "other-cluster-id", how: "etcd2 wiped and bootstrapped alone under the same peer URL with another token; log of etcd1, which still knows it", want: "cluster-id-mismatch",
+	{name: "other-cluster-id", how: "etcd2 wiped and bootstrapped alone under the same peer URL with another token; log of etcd2", want: "cluster-id-mismatch",
 		do: func(t *testing.T) *realMember {
 			c := threeMembers(t)
 			m := c.members[1]
