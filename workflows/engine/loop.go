@@ -22,6 +22,12 @@ type stepEnd struct {
 	halted  bool // not begun
 }
 
+// stageRun is a stage while it runs.
+type stageRun struct {
+	id     string
+	failed atomic.Bool // a step did not end well: nothing new begins
+}
+
 // main runs the stages and closes the run.
 func (r *Run) main(ctx context.Context) {
 	ends, err := protect("the run loop", func() ([]stepEnd, error) { return r.stages(ctx) })
@@ -87,7 +93,7 @@ func (r *Run) stage(ctx context.Context, stage *Stage) []stepEnd {
 		}
 		byNode[step.Node] = append(byNode[step.Node], i)
 	}
-	var failed atomic.Bool
+	running := &stageRun{id: stage.ID}
 	var wg sync.WaitGroup
 	for _, node := range nodes {
 		wg.Go(func() {
@@ -100,10 +106,10 @@ func (r *Run) stage(ctx context.Context, stage *Stage) []stepEnd {
 				func() {
 					defer func() {
 						if !ok {
-							failed.Store(true)
+							running.failed.Store(true)
 						}
 					}()
-					ends[i] = r.step(ctx, stage.ID, &stage.Steps[i], &failed)
+					ends[i] = r.step(ctx, running, &stage.Steps[i])
 					ok = ends[i].outcome == "" && !ends[i].halted
 				}()
 				if !ok {
@@ -118,7 +124,7 @@ func (r *Run) stage(ctx context.Context, stage *Stage) []stepEnd {
 
 // step takes one step through the loop: probe, guards, intent, do, verify,
 // result.
-func (r *Run) step(ctx context.Context, stage string, step *Step, failed *atomic.Bool) (end stepEnd) {
+func (r *Run) step(ctx context.Context, stage *stageRun, step *Step) (end stepEnd) {
 	end.step = step
 	before := r.state.Step(step.ID)
 	if before.Status.Finished() {
@@ -130,7 +136,7 @@ func (r *Run) step(ctx context.Context, stage string, step *Step, failed *atomic
 				err: &PanicError{In: "step " + step.ID, Value: p}})
 		}
 	}()
-	halt := func() bool { return failed.Load() || r.halted(ctx) != nil }
+	halt := func() bool { return stage.failed.Load() || r.halted(ctx) != nil }
 	if halt() {
 		return stepEnd{step: step, halted: true}
 	}
@@ -156,7 +162,7 @@ func (r *Run) step(ctx context.Context, stage string, step *Step, failed *atomic
 }
 
 // probeFirst asks reality whether the step is done already.
-func (r *Run) probeFirst(ctx context.Context, stage string, step *Step, before StepState) (Probed, stepEnd) {
+func (r *Run) probeFirst(ctx context.Context, stage *stageRun, step *Step, before StepState) (Probed, stepEnd) {
 	end := stepEnd{step: step}
 	if step.Probe == nil {
 		return NotDone, end
@@ -175,7 +181,7 @@ func (r *Run) probeFirst(ctx context.Context, stage string, step *Step, before S
 		}
 		return probed, r.fail(stage, end)
 	case probed == Done:
-		if _, err := r.emit(Event{Type: StepSkipped, Stage: stage, Step: step.ID, Node: step.Node}); err != nil {
+		if _, err := r.emit(Event{Type: StepSkipped, Stage: stage.id, Step: step.ID, Node: step.Node}); err != nil {
 			end.outcome, end.err = OutcomeStopped, err
 		}
 	case probed == Unknown && step.Effect != remote.Read:
@@ -188,10 +194,10 @@ func (r *Run) probeFirst(ctx context.Context, stage string, step *Step, before S
 
 // probe calls a step's Probe, once more over fresh connections when one broke
 // meanwhile, and journals the answer.
-func (r *Run) probe(ctx context.Context, stage string, step *Step, lost map[string]bool) (Probed, error) {
+func (r *Run) probe(ctx context.Context, stage *stageRun, step *Step, lost map[string]bool) (Probed, error) {
 	probed, err := Unknown, error(nil)
 	for try := 0; try < 2; try++ {
-		x := &Exec{run: r, stage: stage, step: step, phase: inProbe, lost: maps.Clone(lost)}
+		x := &Exec{run: r, stage: stage.id, step: step, phase: inProbe, lost: maps.Clone(lost)}
 		probed, err = protect("probe of step "+step.ID, func() (Probed, error) {
 			defer x.over()
 			return step.Probe(ctx, x)
@@ -204,7 +210,7 @@ func (r *Run) probe(ctx context.Context, stage string, step *Step, lost map[stri
 	if err == nil && probed != Done && probed != NotDone && probed != Unknown {
 		err = fmt.Errorf("the probe answered %q", probed)
 	}
-	e := Event{Type: StepProbed, Stage: stage, Step: step.ID, Node: step.Node, Probed: probed}
+	e := Event{Type: StepProbed, Stage: stage.id, Step: step.ID, Node: step.Node, Probed: probed}
 	if err != nil {
 		e.Probed, e.Error = Unknown, r.safe(step, err)
 		err = fmt.Errorf("probing: %w", err)
@@ -222,7 +228,7 @@ func broken(err error) bool {
 }
 
 // guard makes sure of the lease and asks the step's guards on fresh facts.
-func (r *Run) guard(ctx context.Context, stage string, step *Step) error {
+func (r *Run) guard(ctx context.Context, stage *stageRun, step *Step) error {
 	if step.Effect != remote.Read {
 		if err := r.held.Check(ctx); err != nil {
 			return fmt.Errorf("the lease: %w", err)
@@ -236,7 +242,7 @@ func (r *Run) guard(ctx context.Context, stage string, step *Step) error {
 		}
 	}
 	findings, err := r.ask(step.Guards)
-	r.emitFindings(stage, step, findings)
+	r.emitFindings(stage.id, step, findings)
 	if err != nil {
 		return err
 	}
@@ -245,14 +251,14 @@ func (r *Run) guard(ctx context.Context, stage string, step *Step) error {
 
 // act journals the intent and does the step. When a command's end was not
 // seen, reality is asked once.
-func (r *Run) act(ctx context.Context, stage string, step *Step) stepEnd {
+func (r *Run) act(ctx context.Context, stage *stageRun, step *Step) stepEnd {
 	end := stepEnd{step: step}
-	if _, err := r.emit(Event{Type: StepIntent, Stage: stage, Step: step.ID, Node: step.Node,
+	if _, err := r.emit(Event{Type: StepIntent, Stage: stage.id, Step: step.ID, Node: step.Node,
 		Effect: step.Effect, Text: step.Title}); err != nil {
 		end.outcome, end.err = OutcomeStopped, err
 		return r.fail(stage, end)
 	}
-	x := &Exec{run: r, stage: stage, step: step, phase: inDo}
+	x := &Exec{run: r, stage: stage.id, step: step, phase: inDo}
 	_, err := protect("do of step "+step.ID, func() (struct{}, error) {
 		defer x.over()
 		return struct{}{}, step.Do(ctx, x)
@@ -294,7 +300,7 @@ func nothingSent(err error) bool {
 }
 
 // settle asks reality, over fresh connections, what became of a step.
-func (r *Run) settle(ctx context.Context, stage string, end stepEnd, lost map[string]bool) stepEnd {
+func (r *Run) settle(ctx context.Context, stage *stageRun, end stepEnd, lost map[string]bool) stepEnd {
 	probed, err := r.probe(ctx, stage, end.step, lost)
 	switch {
 	case err != nil:
@@ -310,13 +316,13 @@ func (r *Run) settle(ctx context.Context, stage string, end stepEnd, lost map[st
 }
 
 // prove verifies the step and journals its result.
-func (r *Run) prove(ctx context.Context, stage string, step *Step) stepEnd {
+func (r *Run) prove(ctx context.Context, stage *stageRun, step *Step) stepEnd {
 	end := stepEnd{step: step, changed: step.Effect != remote.Read}
 	if step.Verify != nil {
 		var lost map[string]bool
 		var err error
 		for try := 0; try < 2; try++ {
-			x := &Exec{run: r, stage: stage, step: step, phase: inVerify, lost: lost}
+			x := &Exec{run: r, stage: stage.id, step: step, phase: inVerify, lost: lost}
 			_, err = protect("verify of step "+step.ID, func() (struct{}, error) {
 				defer x.over()
 				return struct{}{}, step.Verify(ctx, x)
@@ -335,23 +341,23 @@ func (r *Run) prove(ctx context.Context, stage string, step *Step) stepEnd {
 			return r.fail(stage, end)
 		}
 	}
-	if _, err := r.emit(Event{Type: StepDone, Stage: stage, Step: step.ID, Node: step.Node, Effect: step.Effect}); err != nil {
+	if _, err := r.emit(Event{Type: StepDone, Stage: stage.id, Step: step.ID, Node: step.Node, Effect: step.Effect}); err != nil {
 		end.outcome, end.err = OutcomeStopped, err
 	}
 	return end
 }
 
 // dryStep says what would run.
-func (r *Run) dryStep(stage string, step *Step) stepEnd {
+func (r *Run) dryStep(stage *stageRun, step *Step) stepEnd {
 	findings, err := r.ask(step.Guards)
-	r.emitFindings(stage, step, findings)
+	r.emitFindings(stage.id, step, findings)
 	if err != nil {
 		return r.fail(stage, stepEnd{step: step, outcome: OutcomeFailed, err: err})
 	}
-	_, _ = r.emit(Event{Type: WouldRun, Stage: stage, Step: step.ID, Node: step.Node, Effect: step.Effect, Text: step.Title})
+	_, _ = r.emit(Event{Type: WouldRun, Stage: stage.id, Step: step.ID, Node: step.Node, Effect: step.Effect, Text: step.Title})
 	for _, c := range step.Commands {
 		red := newRedactor(step.secrets()...)
-		_, _ = r.emit(Event{Type: WouldRun, Stage: stage, Step: step.ID, Node: c.Node,
+		_, _ = r.emit(Event{Type: WouldRun, Stage: stage.id, Step: step.ID, Node: c.Node,
 			Effect: c.Command.Effect, Line: clip(red.safe(c.Command.Line()))})
 	}
 	return stepEnd{step: step}
@@ -371,8 +377,9 @@ func (r *Run) failureOutcome(ctx context.Context, err error) Outcome {
 }
 
 // fail journals that a step failed.
-func (r *Run) fail(stage string, end stepEnd) stepEnd {
-	e := Event{Type: StepFailed, Stage: stage, Step: end.step.ID, Node: end.step.Node,
+func (r *Run) fail(stage *stageRun, end stepEnd) stepEnd {
+	stage.failed.Store(true) // before anybody hears of it
+	e := Event{Type: StepFailed, Stage: stage.id, Step: end.step.ID, Node: end.step.Node,
 		Outcome: end.outcome, Error: r.safe(end.step, end.err), Changed: end.changed}
 	if words := Explain(end.err); words.ID != "raw" {
 		e.Text = words

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -90,29 +91,28 @@ func TestFailureStopsAtAKnownPlace(t *testing.T) {
 		outcome  Outcome
 		status   Status
 		evidence string // of n2
-		doubt    bool   // first step of the plan: nothing has changed yet
 	}{
 		{"probe fails", func(s *Step) {
 			s.Probe = func(context.Context, *Exec) (Probed, error) { return Done, boom }
-		}, OutcomeStopped, StatusFailed, "first", false},
+		}, OutcomeStopped, StatusFailed, "first"},
 		{"probe does not know", func(s *Step) {
 			s.Probe = func(context.Context, *Exec) (Probed, error) { return Unknown, nil }
-		}, OutcomeUnknown, StatusUnknown, "first", false},
+		}, OutcomeUnknown, StatusUnknown, "first"},
 		{"probe talks nonsense", func(s *Step) {
 			s.Probe = func(context.Context, *Exec) (Probed, error) { return "maybe", nil }
-		}, OutcomeStopped, StatusFailed, "first", false},
+		}, OutcomeStopped, StatusFailed, "first"},
 		{"guard blocks", func(s *Step) {
 			s.Guards = []Guard{guardThat(Block, "")}
-		}, OutcomeStopped, StatusFailed, "first", false},
+		}, OutcomeStopped, StatusFailed, "first"},
 		{"guard panics", func(s *Step) {
 			s.Guards = []Guard{{ID: "g", Check: func() Finding { panic("no") }}}
-		}, OutcomeStopped, StatusFailed, "first", false},
+		}, OutcomeStopped, StatusFailed, "first"},
 		{"do fails", func(s *Step) {
 			s.Do = func(context.Context, *Exec) error { return boom }
-		}, OutcomeStopped, StatusFailed, "first", false},
+		}, OutcomeStopped, StatusFailed, "first"},
 		{"do panics", func(s *Step) {
 			s.Do = func(context.Context, *Exec) error { panic(boom) }
-		}, OutcomeStopped, StatusFailed, "first", false},
+		}, OutcomeStopped, StatusFailed, "first"},
 		{"do exits with a status", func(s *Step) {
 			fails := sh(remote.Change, "echo reason >&2; exit 3")
 			s.Commands = append(s.Commands, onNode("n2", fails)...)
@@ -120,13 +120,13 @@ func TestFailureStopsAtAKnownPlace(t *testing.T) {
 				_, err := x.Run(ctx, "n2", fails)
 				return err
 			}
-		}, OutcomeStopped, StatusFailed, "first", false},
+		}, OutcomeStopped, StatusFailed, "first"},
 		{"verify fails", func(s *Step) {
 			s.Verify = func(context.Context, *Exec) error { return boom }
-		}, OutcomeStopped, StatusFailed, "first second", false},
+		}, OutcomeStopped, StatusFailed, "first second"},
 		{"verify panics", func(s *Step) {
 			s.Verify = func(context.Context, *Exec) error { panic("v") }
-		}, OutcomeStopped, StatusFailed, "first second", false},
+		}, OutcomeStopped, StatusFailed, "first second"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLocal(t)
@@ -331,22 +331,111 @@ func TestGuardsSeeFreshFacts(t *testing.T) {
 
 func TestGuardsAndRefreshNeverMeet(t *testing.T) {
 	l := newLocal(t)
-	facts := map[string]int{} // unprotected on purpose: the race detector watches
+	var refreshing atomic.Int32
 	guard := Guard{ID: "g", Check: func() Finding {
-		_ = facts["n"]
+		if refreshing.Load() != 0 {
+			t.Error("a guard looks at facts that are being collected")
+		}
 		return Finding{Result: Pass}
 	}}
 	var steps []Step
 	for _, node := range []string{"n1", "n2", "n3"} {
-		s := evident(node, "s/"+node, remote.Destroy, "s")
-		s.Guards = []Guard{guard}
-		do := s.Do
-		s.Do = func(ctx context.Context, x *Exec) error { return errors.Join(x.Refresh(ctx), do(ctx, x)) }
-		steps = append(steps, s)
+		for i := range 8 {
+			id := fmt.Sprintf("%d/%s", i, node)
+			s := evident(node, id, remote.Destroy, id)
+			s.Guards = []Guard{guard, guard, guard, guard}
+			s.Do = func(ctx context.Context, x *Exec) error { return x.Refresh(ctx) }
+			s.Verify = func(context.Context, *Exec) error { return nil }
+			steps = append(steps, s)
+		}
 	}
-	b := testBuilder("demo").Refresh(func(context.Context) error { facts["n"]++; return nil }).Stage("a", msg.Raw("A"), steps...)
+	refresh := func(context.Context) error {
+		if refreshing.Add(1) > 1 {
+			t.Error("facts are collected twice at once")
+		}
+		for range 2000 {
+			runtime.Gosched()
+		}
+		refreshing.Add(-1)
+		return nil
+	}
+	b := testBuilder("demo").Refresh(refresh).Stage("a", msg.Raw("A"), steps...)
 	if _, res := run(t, options(l, build(t, b))); res.Outcome != OutcomeDone {
 		t.Fatal(res.Err)
+	}
+}
+
+// TestNothingBeginsAfterAFailure: a step that was being probed when another
+// node's step failed is not begun.
+func TestNothingBeginsAfterAFailure(t *testing.T) {
+	l := newLocal(t)
+	probing, failed := make(chan struct{}), make(chan struct{})
+	slow := evident("n1", "slow", remote.Change, "slow")
+	probe := slow.Probe
+	slow.Probe = func(ctx context.Context, x *Exec) (Probed, error) {
+		close(probing)
+		<-failed
+		return probe(ctx, x)
+	}
+	bad := evident("n2", "bad", remote.Change, "bad")
+	bad.Do = func(context.Context, *Exec) error { <-probing; return errors.New("boom") }
+	o := options(l, build(t, testBuilder("demo").Stage("a", msg.Raw("A"), slow, bad)))
+	o.OnEvent = watch(StepFailed, "bad", func() { close(failed) })
+	if _, res := run(t, o); res.FailedStep == nil || res.FailedStep.ID != "bad" {
+		t.Fatalf("%+v", res)
+	}
+	checkEvidence(t, l, map[string]string{"n1": "", "n2": ""})
+}
+
+// TestAStepCannotTalkAwayALostCommand: its function hides that a command's end
+// was not seen; the engine knows.
+func TestAStepCannotTalkAwayALostCommand(t *testing.T) {
+	l := newLocal(t)
+	step := evident("n1", "stop", remote.Change, "stop")
+	do := step.Do
+	step.Do = func(ctx context.Context, x *Exec) error {
+		if err := do(ctx, x); err != nil {
+			return errors.New("it did not work: " + err.Error())
+		}
+		return nil
+	}
+	probes := 0
+	step.Probe = func(context.Context, *Exec) (Probed, error) {
+		if probes++; probes > 1 {
+			return Unknown, nil
+		}
+		return NotDone, nil
+	}
+	l.intercept = func(_ string, c remote.Command) (bool, remote.Result, error) {
+		return c.Effect == remote.Change, remote.Result{}, remote.ErrOutcomeUnknown
+	}
+	_, res := run(t, options(l, build(t, testBuilder("demo").Stage("a", msg.Raw("A"), step))))
+	if res.Outcome != OutcomeUnknown || probes != 2 {
+		t.Errorf("%d probes, %+v", probes, res)
+	}
+}
+
+// TestTransportThatPanicsLeavesItUnknown: nobody saw how the command ended.
+func TestTransportThatPanicsLeavesItUnknown(t *testing.T) {
+	l := newLocal(t)
+	step := evident("n1", "stop", remote.Change, "stop")
+	first := true
+	step.Probe = func(context.Context, *Exec) (Probed, error) {
+		if first {
+			first = false
+			return NotDone, nil
+		}
+		return Unknown, nil
+	}
+	l.intercept = func(_ string, c remote.Command) (bool, remote.Result, error) {
+		if c.Effect == remote.Change {
+			panic("transport")
+		}
+		return false, remote.Result{}, nil
+	}
+	_, res := run(t, options(l, build(t, testBuilder("demo").Stage("a", msg.Raw("A"), step))))
+	if res.Outcome != OutcomeUnknown {
+		t.Errorf("%+v", res)
 	}
 }
 
