@@ -426,6 +426,27 @@ func (c *Collector) fillHash(ctx context.Context, n *NodeFacts, revision int64) 
 	n.Endpoint.Hash, n.Endpoint.CompactRevision = hash, compact
 }
 
+// CountKeys counts all keys through the endpoint of a node, confirmed by
+// quorum; no key and no value travels. It needs a Collect before it.
+func (c *Collector) CountKeys(ctx context.Context, n NodeFacts) (int64, error) {
+	urls := Host{Config: c.cfg, Facts: n}.ClientURLs()
+	c.mu.Lock()
+	s := c.known[n.Node]
+	c.mu.Unlock()
+	if s == nil || len(urls) == 0 {
+		return 0, fmt.Errorf("counting keys on %s: nothing is known of its etcd", n.Node)
+	}
+	e, err := c.client(n.Node, s, reachableURL(urls[0]))
+	if err != nil {
+		return 0, fmt.Errorf("counting keys on %s: %w", n.Node, err)
+	}
+	count, err := e.countKeys(ctx, hashTimeout)
+	if err != nil {
+		return 0, fmt.Errorf("counting keys on %s: %w", n.Node, err)
+	}
+	return count, nil
+}
+
 // errorKind sorts an error by remote's sentinels, as NodeFacts.ErrorKind says.
 func errorKind(err error) string {
 	for _, k := range []struct {

@@ -273,6 +273,17 @@ func (e *endpoint) hash(ctx context.Context, limit time.Duration, revision int64
 	return hash, compact, err
 }
 
+// countKeys counts all keys: from "\0" to the end is etcd's way to say that.
+func (e *endpoint) countKeys(ctx context.Context, limit time.Duration) (n int64, err error) {
+	err = e.call(ctx, limit, func(ctx context.Context) error {
+		r, err := pb.NewKVClient(e.conn).Range(withLeader(ctx),
+			&pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0}, CountOnly: true})
+		n = r.GetCount()
+		return err
+	})
+	return n, err
+}
+
 func membersOf(r *pb.MemberListResponse) []Member {
 	var members []Member
 	for _, m := range r.GetMembers() {

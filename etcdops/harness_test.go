@@ -21,33 +21,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spf13/cobra"
-	"go.etcd.io/etcd/etcdctl/v3/ctlv3"
-	"go.etcd.io/etcd/etcdutl/v3/etcdutl"
-	"go.etcd.io/etcd/server/v3/etcdmain"
-
+	"github.com/novatui/novatui/lab"
 	"github.com/novatui/novatui/remote"
 )
 
-// TestMain plays etcd, etcdctl and etcdutl when started by those names (links
-// to this very binary): the tests below run the real programs.
+// TestMain plays etcd, etcdctl and etcdutl, and the parts of a lab, when it is
+// started by their names (links to this very binary): the tests below run the
+// real programs.
 func TestMain(m *testing.M) {
-	switch filepath.Base(os.Args[0]) {
-	case "etcd":
-		etcdmain.Main(os.Args)
-		return
-	case "etcdctl":
-		ctlv3.MustStart()
-		return
-	case "etcdutl":
-		root := &cobra.Command{Use: "etcdutl"}
-		root.PersistentFlags().DurationVar(&etcdutl.FlockTimeout, "timeout", 10*time.Second, "")
-		root.PersistentFlags().StringVarP(&etcdutl.OutputFormat, "write-out", "w", "simple", "")
-		root.AddCommand(etcdutl.NewSnapshotCommand(), etcdutl.NewHashKVCommand(), etcdutl.NewVersionCommand())
-		if root.Execute() != nil {
-			os.Exit(1)
-		}
-		return
+	if code, played := lab.Dispatch(os.Args); played {
+		os.Exit(code)
 	}
 	os.Exit(m.Run())
 }

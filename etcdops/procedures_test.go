@@ -303,16 +303,18 @@ func TestBuildersRefuseNonsense(t *testing.T) {
 		"member name":       func() (remote.Command, error) { return h.MemberAdd(urls, "a=b", urls, false) },
 		"option as a name":  func() (remote.Command, error) { return h.MemberAdd(urls, "--x", urls, false) },
 		"etc":               func() (remote.Command, error) { return h.MoveAside(DirFacts{Path: "/etc/kubernetes"}, "t") },
-		"link to etc":       func() (remote.Command, error) { return h.MoveAside(DirFacts{Path: "/var/lib/etcd", Real: "/usr/lib"}, "t") },
-		"tag":               func() (remote.Command, error) { return h.MoveAside(h.Facts.Data, "../x") },
-		"env name":          func() (remote.Command, error) { return h.SetEnv(map[string]string{"A B": "x"}, "t") },
-		"env newline":       func() (remote.Command, error) { return h.SetEnv(map[string]string{"A": "x\nB=y"}, "t") },
-		"sum":               func() (remote.Command, error) { return h.PutFile("/tmp/x/y", "3", "abc") },
-		"size":              func() (remote.Command, error) { return h.PutFile("/tmp/x/y", "-3", strings.Repeat("a", 64)) },
-		"relative":          func() (remote.Command, error) { return h.CheckSnapshot("s.db") },
-		"wrong peer URL":    func() (remote.Command, error) { return h.RestoreSnapshot(wrong) },
-		"revision":          func() (remote.Command, error) { return h.Compact(urls, "-1") },
-		"equal ports":       func() (remote.Command, error) { return h.SalvageSnapshot("t", "/tmp/s.db", 5000, 5000, time.Minute) },
+		"link to etc": func() (remote.Command, error) {
+			return h.MoveAside(DirFacts{Path: "/var/lib/etcd", Real: "/usr/lib"}, "t")
+		},
+		"tag":            func() (remote.Command, error) { return h.MoveAside(h.Facts.Data, "../x") },
+		"env name":       func() (remote.Command, error) { return h.SetEnv(map[string]string{"A B": "x"}, "t") },
+		"env newline":    func() (remote.Command, error) { return h.SetEnv(map[string]string{"A": "x\nB=y"}, "t") },
+		"sum":            func() (remote.Command, error) { return h.PutFile("/tmp/x/y", "3", "abc") },
+		"size":           func() (remote.Command, error) { return h.PutFile("/tmp/x/y", "-3", strings.Repeat("a", 64)) },
+		"relative":       func() (remote.Command, error) { return h.CheckSnapshot("s.db") },
+		"wrong peer URL": func() (remote.Command, error) { return h.RestoreSnapshot(wrong) },
+		"revision":       func() (remote.Command, error) { return h.Compact(urls, "-1") },
+		"equal ports":    func() (remote.Command, error) { return h.SalvageSnapshot("t", "/tmp/s.db", 5000, 5000, time.Minute) },
 	} {
 		if c, err := fn(); err == nil {
 			t.Errorf("%s: taken: %s", what, c.Line())
