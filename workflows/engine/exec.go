@@ -177,7 +177,7 @@ func (x *Exec) report(ctx context.Context, node string, c remote.Command, start 
 	switch {
 	case err == nil:
 		e.Exit = &res.Exit
-	case context.Cause(ctx) == errAccompanied:
+	case errors.Is(context.Cause(ctx), errAccompanied):
 		e.Error = errAccompanied.Error()
 	case surelyNotRun(err):
 		e.Error = clip(x.redactor(c).safe(err.Error()))
@@ -254,7 +254,7 @@ func (x *Exec) conn(ctx context.Context, node string) (remote.Conn, error) {
 }
 
 func (x *Exec) distrust(ctx context.Context, node string, err error) {
-	if context.Cause(ctx) == errAccompanied {
+	if errors.Is(context.Cause(ctx), errAccompanied) {
 		return // we ended the command ourselves
 	}
 	if !errors.Is(err, remote.ErrOutcomeUnknown) && !errors.Is(err, remote.ErrNotStarted) {

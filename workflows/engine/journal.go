@@ -39,7 +39,11 @@ type file interface {
 }
 
 func openFile(path string) (file, error) {
-	return os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the journal: %w", err)
+	}
+	return f, nil
 }
 
 // journal appends events to a file, one JSON object a line.
@@ -101,11 +105,11 @@ func (j *journal) append(line []byte) error {
 	if err == nil && n < len(line) {
 		err = io.ErrShortWrite
 	}
+	if err != nil && n > 0 {
+		err = errors.Join(err, j.f.Truncate(j.size))
+	}
 	if err != nil {
-		if n > 0 {
-			err = errors.Join(err, j.f.Truncate(j.size))
-		}
-		return err
+		return fmt.Errorf("appending a line: %w", err)
 	}
 	j.size += int64(n)
 	return nil
@@ -136,17 +140,18 @@ func decodeJournal(r io.Reader) (decoded, error) {
 	br := bufio.NewReaderSize(r, 64<<10)
 	for n := 1; ; n++ {
 		line, err := readLine(br)
-		if err == io.EOF && len(line) == 0 {
+		atEnd := errors.Is(err, io.EOF)
+		if atEnd && len(line) == 0 {
 			d.torn = d.torn || bad != nil
 			return d, nil
 		}
-		if err != nil && err != io.EOF {
+		if err != nil && !atEnd {
 			return d, fmt.Errorf("%w: line %d: %w", ErrJournal, n, err)
 		}
 		if bad != nil {
 			return d, bad
 		}
-		if err == io.EOF {
+		if atEnd {
 			d.torn = true
 			return d, nil
 		}
@@ -173,10 +178,10 @@ func readLine(br *bufio.Reader) ([]byte, error) {
 		switch {
 		case len(line) > maxJournalLine:
 			return nil, fmt.Errorf("longer than %d bytes", maxJournalLine)
-		case err == bufio.ErrBufferFull:
+		case errors.Is(err, bufio.ErrBufferFull):
 			continue
 		case err != nil:
-			return line, err
+			return line, fmt.Errorf("reading: %w", err)
 		}
 		return line[:len(line)-1], nil
 	}
@@ -187,7 +192,7 @@ var errNewer = errors.New("written by a newer novatui")
 func decodeEvent(line []byte, before []Event) (Event, error) {
 	var e Event
 	if err := json.Unmarshal(line, &e); err != nil {
-		return e, err
+		return e, fmt.Errorf("no event: %w", err)
 	}
 	if e.Schema != "" || len(before) == 0 {
 		if err := checkSchema(e.Schema); err != nil {
@@ -228,32 +233,30 @@ func checkSchema(schema string) error {
 // writeFile puts a whole new file in place: readers see the old one or the
 // new one, also after a crash.
 func writeFile(path string, content []byte) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".new-*")
-	if err != nil {
-		return err
-	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
+			err = fmt.Errorf("writing %s: %w", path, err)
 		}
 	}()
-	if _, err := f.Write(content); err != nil {
-		return errors.Join(err, f.Close())
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return fmt.Errorf("a new file: %w", err)
 	}
-	if err := errors.Join(f.Chmod(0o600), f.Sync(), f.Close()); err != nil {
-		return err
+	_, errWrite := f.Write(content)
+	err = errors.Join(errWrite, f.Chmod(0o600), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return syncDir(dir)
+	return syncDir(filepath.Dir(path))
 }
 
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return err
+		return fmt.Errorf("syncing a folder: %w", err)
 	}
 	return errors.Join(d.Sync(), d.Close())
 }

@@ -98,9 +98,7 @@ func (l LocalLease) Acquire(ctx context.Context, h Holder) (Held, error) {
 		return nil, fmt.Errorf("%w: locking %s: %w", ErrStateDir, path, err)
 	}
 	if !ok {
-		// Who it is may be just being written; the lock is what counts.
-		holder, _ := readHolder(path)
-		return nil, &LockedError{Holder: holder}
+		return nil, &LockedError{Holder: readHolder(path)}
 	}
 	held := &localHeld{lock: lock, path: path}
 	b, err := json.Marshal(h)
@@ -129,23 +127,22 @@ func (l LocalLease) Holder(cluster string) (h Holder, ok bool) {
 		_ = lock.Unlock()
 		return Holder{}, false
 	}
-	h, _ = readHolder(path)
-	return h, true
+	return readHolder(path), true
 }
 
-func readHolder(path string) (Holder, error) {
+// readHolder reads who wrote a lock file; the zero Holder when that cannot be
+// read, which is so for an instant after the lock was taken.
+func readHolder(path string) Holder {
 	f, err := os.Open(path)
 	if err != nil {
-		return Holder{}, err
+		return Holder{}
 	}
 	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, 64<<10))
-	if err != nil {
-		return Holder{}, err
-	}
 	var h Holder
-	err = json.Unmarshal(b, &h)
-	return h, err
+	if json.NewDecoder(io.LimitReader(f, 64<<10)).Decode(&h) != nil {
+		return Holder{}
+	}
+	return h
 }
 
 type localHeld struct {

@@ -145,10 +145,7 @@ func (s *State) step(e Event, intent map[string]remote.Effect) {
 	if e.Step == "" {
 		return
 	}
-	st, known := s.Steps[e.Step]
-	if !known {
-		st.Status = StatusPending
-	}
+	st := s.Step(e.Step)
 	switch e.Type {
 	case StepProbed:
 		// What was intended and not finished stays unknown until a probe
@@ -156,25 +153,15 @@ func (s *State) step(e Event, intent map[string]remote.Effect) {
 		if e.Probed == NotDone && !st.Status.Finished() {
 			st.Status = StatusNotDone
 		}
-	case StepSkipped:
-		// It was done: by whoever intended it, if this run did.
-		if effect, begun := intent[e.Step]; begun && effect != remote.Read {
-			s.Changed = true
-		}
-		st.Status, st.Ended, st.Error = StatusSkipped, e.Time, ""
+	case StepSkipped, StepDone:
+		st = st.finished(e)
+		// A step that is found done was done by whoever intended it, if this
+		// run did.
+		s.Changed = s.Changed || rank(intent[e.Step]) > 1
 	case StepIntent:
 		s.Begun = true
 		intent[e.Step] = e.Effect
-		st.Status, st.Started, st.Ended, st.Error = StatusUnknown, e.Time, time.Time{}, ""
-		st.Runs++
-	case StepDone:
-		if effect, begun := intent[e.Step]; begun && effect != remote.Read {
-			s.Changed = true
-		}
-		if st.Started.IsZero() {
-			st.Started = e.Time
-		}
-		st.Status, st.Ended, st.Error = StatusDone, e.Time, ""
+		st = StepState{Status: StatusUnknown, Started: e.Time, Runs: st.Runs + 1}
 	case StepFailed:
 		st.Status, st.Ended, st.Error = StatusFailed, e.Time, e.Error
 		if e.Outcome == OutcomeUnknown {
@@ -186,4 +173,14 @@ func (s *State) step(e Event, intent map[string]remote.Effect) {
 		return
 	}
 	s.Steps[e.Step] = st
+}
+
+func (st StepState) finished(e Event) StepState {
+	st.Status, st.Ended, st.Error = StatusDone, e.Time, ""
+	if e.Type == StepSkipped {
+		st.Status = StatusSkipped
+	} else if st.Started.IsZero() {
+		st.Started = e.Time
+	}
+	return st
 }

@@ -157,12 +157,12 @@ func loadRun(dir, id string) (Plan, decoded, error) {
 func loadPlan(path string) (Plan, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return Plan{}, err
+		return Plan{}, fmt.Errorf("the plan: %w", err)
 	}
 	defer func() { _ = f.Close() }()
 	b, err := io.ReadAll(io.LimitReader(f, maxPlan+1))
 	if err != nil {
-		return Plan{}, err
+		return Plan{}, fmt.Errorf("the plan: %w", err)
 	}
 	if len(b) > maxPlan {
 		return Plan{}, fmt.Errorf("%w: larger than %d bytes", ErrInvalidPlan, maxPlan)

@@ -18,103 +18,96 @@ var (
 	tagName       = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$`)
 )
 
-// validate checks every rule that the run loop and the gate rely on. All that
-// is wrong is said at once. A refused plan has no stages.
+// problems collects what is wrong, so that all of it is said at once.
+type problems struct {
+	prefix string
+	errs   []error
+}
+
+func (p *problems) unless(ok bool, format string, args ...any) {
+	if !ok {
+		p.errs = append(p.errs, fmt.Errorf(p.prefix+format, args...))
+	}
+}
+
+func (p *problems) add(err error) {
+	if err != nil {
+		p.errs = append(p.errs, fmt.Errorf(p.prefix+"%w", err))
+	}
+}
+
+// validate checks every rule that the run loop and the gate rely on. A refused
+// plan has no stages.
 func (p Plan) validate(refused bool) error {
-	var errs []error
-	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if p.Schema != PlanSchema {
-		fail("schema %q is not %s", p.Schema, PlanSchema)
-	}
-	if !procedureName.MatchString(p.Procedure) {
-		fail("procedure %q is no name", p.Procedure)
-	}
-	if !tagName.MatchString(p.Tag) {
-		fail("tag %q cannot be part of a file's name", p.Tag)
-	}
-	if p.Cluster == "" || hasControl(p.Cluster) {
-		fail("cluster %q is no name", p.Cluster)
-	}
-	if len(p.Stages) == 0 && !refused {
-		fail("no stage has a step")
-	}
+	var all problems
+	all.unless(p.Schema == PlanSchema, "schema %q is not %s", p.Schema, PlanSchema)
+	all.unless(procedureName.MatchString(p.Procedure), "procedure %q is no name", p.Procedure)
+	all.unless(tagName.MatchString(p.Tag), "tag %q cannot be part of a file's name", p.Tag)
+	all.unless(p.Cluster != "" && !hasControl(p.Cluster), "cluster %q is no name", p.Cluster)
+	all.unless(refused || len(p.Stages) > 0, "no stage has a step")
 	for _, n := range p.Nodes {
-		if !isFileName(n) {
-			fail("node %q is no name", n)
-		}
+		all.unless(isFileName(n), "node %q is no name", n)
 	}
 	stages, steps := map[string]bool{}, map[string]bool{}
 	for _, stage := range p.Stages {
-		if stage.ID == "" || hasControl(stage.ID) || stages[stage.ID] {
-			fail("stage %q: the ID is empty, unprintable or used twice", stage.ID)
-		}
+		all.unless(isID(stage.ID) && !stages[stage.ID], "stage %q: the ID is empty, unprintable or used twice", stage.ID)
 		stages[stage.ID] = true
 		for i := range stage.Steps {
 			step := &stage.Steps[i]
-			if step.ID == "" || hasControl(step.ID) || steps[step.ID] {
-				fail("step %q: the ID is empty, unprintable or used twice", step.ID)
-			}
+			all.unless(isID(step.ID) && !steps[step.ID], "step %q: the ID is empty, unprintable or used twice", step.ID)
 			steps[step.ID] = true
-			errs = append(errs, step.validate()...)
+			all.errs = append(all.errs, step.validate()...)
 		}
 	}
-	if p.NoReturnStage != "" && !stages[p.NoReturnStage] {
-		fail("no way back after stage %q, which is not there", p.NoReturnStage)
-	}
-	for _, g := range p.Checks {
-		if g.ID == "" || g.Check == nil {
-			fail("guard %q has no ID or no check", g.ID)
-		}
-	}
-	if len(errs) > 0 {
-		return fmt.Errorf("%w: %s: %w", ErrInvalidPlan, p.Procedure, errors.Join(errs...))
+	all.unless(p.NoReturnStage == "" || stages[p.NoReturnStage], "no way back after stage %q, which is not there", p.NoReturnStage)
+	all.guards(p.Checks)
+	if len(all.errs) > 0 {
+		return fmt.Errorf("%w: %s: %w", ErrInvalidPlan, p.Procedure, errors.Join(all.errs...))
 	}
 	return nil
 }
 
+func (p *problems) guards(guards []Guard) {
+	for _, g := range guards {
+		p.unless(g.ID != "" && g.Check != nil, "guard %q has no ID or no check", g.ID)
+	}
+}
+
+func isID(s string) bool { return s != "" && !hasControl(s) }
+
 func (s *Step) validate() []error {
-	var errs []error
-	fail := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("step "+s.ID+": "+format, args...))
-	}
-	switch {
-	case rank(s.Effect) == 0:
-		fail("effect %q is none of read, change, destroy", s.Effect)
-	case s.Effect != remote.Read && (s.Probe == nil || s.Do == nil || s.Verify == nil):
-		fail("what changes anything must have Probe, Do and Verify (a plan read from a file has none: build it again)")
-	case s.Effect == remote.Read && s.Do == nil && s.Verify == nil:
-		fail("has neither Do nor Verify (a plan read from a file has none: build it again)")
-	}
-	if !isFileName(s.Node) {
-		fail("node %q is no name", s.Node)
-	}
+	all := problems{prefix: "step " + strings.ReplaceAll(s.ID, "%", "%%") + ": "}
+	all.add(s.validateFunctions())
+	all.unless(isFileName(s.Node), "node %q is no name", s.Node)
 	for _, c := range s.Commands {
-		if err := checkCommand(c); err != nil {
-			fail("%w", err)
-		} else if rank(c.Command.Effect) > rank(s.Effect) {
-			fail("effect is %s, but %q is %s", s.Effect, c.Command.Short(), c.Command.Effect)
-		}
+		all.add(checkCommand(c))
+		all.unless(rank(c.Command.Effect) <= rank(s.Effect), "effect is %s, but %q is %s",
+			s.Effect, c.Command.Short(), c.Command.Effect)
 	}
 	for _, c := range s.Checks {
-		if err := checkCommand(c); err != nil {
-			fail("%w", err)
-		} else if c.Command.Effect != remote.Read {
-			fail("a check must only read, %q is %s", c.Command.Short(), c.Command.Effect)
-		}
+		all.add(checkCommand(c))
+		all.unless(c.Command.Effect == remote.Read, "a check must only read, %q is %s",
+			c.Command.Short(), c.Command.Effect)
 	}
 	if s.Undo != nil {
 		for _, c := range s.Undo.Commands {
-			if err := checkCommand(c); err != nil {
-				fail("undo: %w", err)
-			}
+			all.add(checkCommand(c))
 		}
 	}
-	for _, g := range s.Guards {
-		if g.ID == "" || g.Check == nil {
-			fail("guard %q has no ID or no check", g.ID)
-		}
+	all.guards(s.Guards)
+	return all.errs
+}
+
+func (s *Step) validateFunctions() error {
+	switch {
+	case rank(s.Effect) == 0:
+		return fmt.Errorf("effect %q is none of read, change, destroy", s.Effect)
+	case s.Effect != remote.Read && (s.Probe == nil || s.Do == nil || s.Verify == nil):
+		return errors.New("what changes anything must have Probe, Do and Verify (a plan read from a file has none: build it again)")
+	case s.Effect == remote.Read && s.Do == nil && s.Verify == nil:
+		return errors.New("has neither Do nor Verify (a plan read from a file has none: build it again)")
 	}
-	return errs
+	return nil
 }
 
 // checkCommand checks a declared command: it can be sent, it survives the JSON
