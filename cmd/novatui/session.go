@@ -91,6 +91,6 @@ func (s *session) sameCluster(name string) error {
 func (s *session) options(plan engine.Plan, approval engine.Approval) engine.Options {
 	return engine.Options{
 		Plan: plan, Conns: s, Dir: s.p.runsDir(), Approval: approval,
-		Version: currentVersion().Version,
+		Version: currentVersion().Version, OnEvent: onEvent,
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -20,8 +19,16 @@ var _ workflows.Site = site{}
 // Collect asks every node and etcd for everything.
 func (s site) Collect(ctx context.Context) (etcdops.Facts, error) { return s.collect(ctx) }
 
-// Status asks for the states of units and endpoints only.
+// Status asks for the states of units and endpoints only. The first time it
+// asks for everything: a run that is resumed begins with the facts of its plan,
+// and of those the collector knows neither certificates nor URLs.
 func (s site) Status(ctx context.Context, prev etcdops.Facts) (etcdops.Facts, error) {
+	s.mu.Lock()
+	looked := s.looked
+	s.mu.Unlock()
+	if !looked {
+		return s.collect(ctx)
+	}
 	f, err := s.collector.Status(ctx, prev)
 	if err != nil {
 		return f, fmt.Errorf("asking for the state of etcd: %w", err)
@@ -74,34 +81,13 @@ func (s site) CountKeys(ctx context.Context, node string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	h, err := f.Host(node)
-	if err != nil {
-		return 0, fmt.Errorf("counting keys: %w", err)
+	n, ok := f.NodeByName(node)
+	if !ok {
+		return 0, fmt.Errorf("counting keys: no node %q", node)
 	}
-	c, err := h.EndpointStatus(h.ClientURLs())
-	if err != nil {
-		return 0, fmt.Errorf("counting keys through %s: %w", node, err)
-	}
-	// The same tool, endpoint and certificates, another question.
-	c.Argv = []string{c.Argv[0], "get", "", "--from-key", "--count-only", "--write-out=json"}
-	conn, err := s.Conn(ctx, node)
-	if err != nil {
-		return 0, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
-	res, err := conn.Run(ctx, c, remote.Streams{})
-	if err == nil {
-		err = res.Check(node, c)
-	}
+	keys, err := s.collector.CountKeys(ctx, n)
 	if err != nil {
 		return 0, fmt.Errorf("counting keys through %s: %w", node, err)
 	}
-	var answer struct {
-		Count int64 `json:"count"`
-	}
-	if err := json.Unmarshal(res.Stdout, &answer); err != nil {
-		return 0, fmt.Errorf("counting keys through %s: %w", node, err)
-	}
-	return answer.Count, nil
+	return keys, nil
 }
