@@ -159,7 +159,7 @@ func (c *controlServer) client(ctx context.Context, conn net.Conn) {
 	go func() {
 		defer close(watch)
 		defer func() { _ = recover() }()
-		_, _ = conn.Read(make([]byte, 1)) // the client says nothing more: it is gone
+		_, _ = io.Copy(io.Discard, conn) // a client says nothing more until it goes
 		cancel()
 	}()
 	last := c.handle(ctx, r, w)

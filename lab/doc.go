@@ -31,7 +31,7 @@
 //
 // # What is systemd's and what is not
 //
-// unit.go follows systemd 252's service state machine for what a service with
+// machine.go follows systemd 252's service state machine for what a service with
 // Type=notify or simple can meet: start timeouts, Restart=, start limits, stop
 // with SIGTERM and SIGCONT and later SIGKILL, masking through links to /dev/null
 // in the unit folders (which fails, as it does there, when the unit file itself

@@ -90,7 +90,6 @@ func layNode(n nodeInfo, all []nodeInfo, ca *authority, exe string, unitInEtc bo
 		"home/" + sshUser + "/.bashrc":   shellRC(n),
 		"home/" + sshUser + "/.profile":  ". \"$HOME/.bashrc\"\n",
 		"usr/bin/hostname":               hostnameScript(n),
-		"var/log/README":                 "The journal of this node is kept by the lab: journalctl -u etcd.\n",
 	}
 	for name, text := range files {
 		if err := os.WriteFile(n.path(name), []byte(text), 0o644); err != nil {
@@ -136,7 +135,7 @@ func layCerts(n nodeInfo, ca *authority) error {
 func envFile(n nodeInfo, all []nodeInfo) string {
 	ssl := n.certDir()
 	return fmt.Sprintf(`# Environment file for etcd v3.7.3
-# Managed by the installer of the platform, see /etc/systemd/system/etcd.service
+# Written by the installer, read by etcd.service and by those who source it.
 ETCD_DATA_DIR=%[1]s
 ETCD_ADVERTISE_CLIENT_URLS=%[2]s
 ETCD_INITIAL_ADVERTISE_PEER_URLS=%[3]s

@@ -66,9 +66,12 @@ type EtcdStatus struct {
 
 // status collects a Status, asking all members at once.
 func (s *supervisor) status(ctx context.Context) Status {
+	s.snapshotMu.Lock()
+	snapshot := s.snapshot
+	s.snapshotMu.Unlock()
 	out := Status{
 		Schema: statusSchema, Cluster: s.Cluster, Dir: s.Dir, ClusterFile: clusterFile(s.Dir),
-		Supervisor: os.Getpid(), Snapshot: s.snapshot, Nodes: []NodeStatus{},
+		Supervisor: os.Getpid(), Snapshot: snapshot, Nodes: []NodeStatus{},
 	}
 	health := s.health(ctx, s.nodes)
 	for i, n := range s.nodes {

@@ -52,8 +52,10 @@ type supervisor struct {
 	control  *controlServer
 	guard    *guard
 	lifeline *os.File // write end: closing it ends every etcd
-	snapshot SnapshotInfo
 	file     labFile
+
+	snapshotMu sync.Mutex // boot writes while a client may ask already
+	snapshot   SnapshotInfo
 
 	down    context.CancelFunc // ends the lab
 	wg      sync.WaitGroup
@@ -165,7 +167,7 @@ func (s *supervisor) boot(ctx context.Context) error {
 		defer s.wg.Done()
 		defer close(made)
 		defer s.recovered("data set")
-		made <- makeDataset(s.Keys, uint64(s.file.PID)+1)
+		made <- makeDataset(s.Keys, uint64(os.Getpid()))
 	}()
 	if err := s.build(); err != nil {
 		return err
@@ -184,9 +186,13 @@ func (s *supervisor) boot(ctx context.Context) error {
 		return errors.New("making the data failed, see supervisor.log")
 	}
 	infos := s.infos()
-	if s.snapshot, err = seed(ctx, infos, filepath.Join(s.Dir, dirState), data); err != nil {
+	info, err := seed(ctx, infos, filepath.Join(s.Dir, dirState), data)
+	if err != nil {
 		return fmt.Errorf("filling the cluster: %w", err)
 	}
+	s.snapshotMu.Lock()
+	s.snapshot = info
+	s.snapshotMu.Unlock()
 	s.logf("filled")
 	return s.waitHealthy(ctx)
 }
@@ -352,101 +358,4 @@ func (s *supervisor) waitHealthy(ctx context.Context) error {
 		case <-time.After(poll):
 		}
 	}
-}
-
-// takeDown ends every process and takes the lab's files away. It works on a lab
-// that is half built, too.
-func (s *supervisor) takeDown() {
-	if s.control != nil {
-		_ = s.control.listener.Close()
-		if s.control.cancel != nil {
-			s.control.cancel()
-		}
-	}
-	var closing sync.WaitGroup
-	for _, n := range s.nodes {
-		closing.Add(1)
-		go func() {
-			defer closing.Done()
-			defer s.recovered("taking down")
-			n.etcd().close()
-		}()
-	}
-	for _, server := range s.servers {
-		closing.Add(1)
-		go func() {
-			defer closing.Done()
-			defer s.recovered("taking down")
-			server.close()
-		}()
-	}
-	closing.Wait()
-	if s.lifeline != nil {
-		_ = s.lifeline.Close()
-	}
-	except := []int{os.Getpid()}
-	if s.guard != nil {
-		except = append(except, s.guard.cmd.Process.Pid)
-	}
-	killLab(s.Dir, except...)
-	if err := removeLab(s.Dir, s.Created); err != nil {
-		s.logf("%v", err)
-	}
-	if s.guard != nil {
-		s.guard.dismiss()
-	}
-}
-
-// handle answers one request of the control port.
-func (s *supervisor) handle(ctx context.Context, r request, w *replyWriter) reply {
-	switch r.Op {
-	case opTool:
-		for _, n := range s.nodes {
-			if n.Name == r.Node {
-				return reply{Exit: n.tool(ctx, r.Tool, r.Args, outWriter{w}, errWriter{w})}
-			}
-		}
-		return failure(fmt.Errorf("%w: no node %q", ErrBadNodes, r.Node))
-	case opStatus:
-		b, err := json.Marshal(s.status(ctx))
-		if err != nil {
-			return failure(err)
-		}
-		return reply{Result: b}
-	case opBreak:
-		s.breakMu.Lock()
-		defer s.breakMu.Unlock()
-		if err := s.breakNodes(ctx, r.Fault, r.Nodes); err != nil {
-			s.logf("break %s: %v", r.Fault, err)
-			return failure(err)
-		}
-		return reply{}
-	case opDown:
-		s.down()
-		return reply{}
-	}
-	return failure(fmt.Errorf("unknown operation %q", r.Op))
-}
-
-// removeLab takes a lab's files away: the whole folder when Up had made it,
-// otherwise only what Up put there.
-func removeLab(dir string, created bool) error {
-	var errs []error
-	if created {
-		errs = append(errs, os.RemoveAll(dir))
-	} else {
-		names := []string{fileCluster, fileKnownHosts, fileKey, fileKey + ".pub"}
-		nodes, err := filepath.Glob(filepath.Join(dir, "master-*"))
-		errs = append(errs, err)
-		for _, n := range nodes {
-			names = append(names, filepath.Base(n))
-		}
-		for _, name := range append(names, dirState) { // last: it says whose the rest is
-			errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("removing the lab's files: %w", err)
-	}
-	return nil
 }

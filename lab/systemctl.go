@@ -37,10 +37,11 @@ type systemctl struct {
 	lines      int
 	output     string
 	stamps     string // --timestamp=
+	signal     string // -s of kill
 }
 
 func runSystemctl(ctx context.Context, n *node, args []string, stdout, stderr io.Writer) int {
-	s := &systemctl{node: n, out: stdout, err: stderr, lines: 10, output: "short"}
+	s := &systemctl{node: n, out: stdout, err: stderr, lines: 10, output: "short", signal: "TERM"}
 	words, err := s.options(args)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
@@ -63,7 +64,7 @@ func (s *systemctl) options(args []string) (words []string, err error) {
 		name, value, given := strings.Cut(arg, "=")
 		wants := slices.Contains([]string{"-p", "--property", "-P", "-n", "--lines", "-o", "--output", "--timestamp",
 			"-t", "--type", "-s", "--signal", "--kill-whom", "--state", "--job-mode", "-H", "-M"}, name)
-		if strings.HasPrefix(arg, "-") && !strings.HasPrefix(arg, "--") && len(arg) > 2 && strings.Contains("pPno", arg[1:2]) {
+		if strings.HasPrefix(arg, "-") && !strings.HasPrefix(arg, "--") && len(arg) > 2 && strings.Contains("pPnos", arg[1:2]) {
 			name, value, given, wants = arg[:2], arg[2:], true, true
 		}
 		if wants && !given {
@@ -99,6 +100,8 @@ func (s *systemctl) options(args []string) (words []string, err error) {
 			s.lines = n
 		case "-o", "--output":
 			s.output = value
+		case "-s", "--signal":
+			s.signal = value
 		case "--timestamp":
 			s.stamps = value
 		case "-l", "--full", "--no-pager", "--no-legend", "--plain", "--system", "--no-ask-password", "--no-wall",
@@ -326,14 +329,22 @@ func (s *systemctl) cat(name string) int {
 	return 0
 }
 
-// killUnit sends SIGTERM to the main process; -s is not needed by anybody.
+// killUnit sends a signal to the main process, SIGTERM unless -s says another.
 func (s *systemctl) killUnit(name string) int {
 	u, ok := s.node.units[name]
 	if !ok {
 		fmt.Fprintf(s.err, "Failed to kill unit %s: Unit %s not loaded.\n", name, name)
 		return exitFailure
 	}
-	u.do(func(m *machine) { m.fx.kill(m.st.MainPID, syscall.SIGTERM) })
+	sig, known := signalByName(strings.TrimPrefix(strings.ToUpper(s.signal), "SIG"))
+	if n, err := strconv.Atoi(s.signal); err == nil {
+		sig, known = syscall.Signal(n), n > 0 && n < 65
+	}
+	if !known {
+		fmt.Fprintf(s.err, "Failed to parse signal string %s.\n", s.signal)
+		return exitFailure
+	}
+	u.do(func(m *machine) { m.fx.kill(m.st.MainPID, sig) })
 	return 0
 }
 
