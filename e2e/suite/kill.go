@@ -1,0 +1,57 @@
+package suite
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+)
+
+// Boundaries lists the points between the steps of a plan at which a kill is
+// survived or not: after the intent of each step and after each step was done.
+func Boundaries(t testing.TB, file string) []string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plan struct {
+		Stages []struct {
+			Steps []struct {
+				ID     string `json:"id"`
+				Effect string `json:"effect"`
+			} `json:"steps"`
+		} `json:"stages"`
+	}
+	if err := json.Unmarshal(b, &plan); err != nil {
+		t.Fatal(err)
+	}
+	var points []string
+	for _, stage := range plan.Stages {
+		for _, step := range stage.Steps {
+			if step.Effect != "read" {
+				points = append(points, "step-intent:"+step.ID)
+			}
+			points = append(points, "step-done:"+step.ID)
+		}
+	}
+	return points
+}
+
+// KillAndResume applies a plan, has the program killed with signal 9 at a
+// point, and resumes, which must end well. What the tools did is read from the
+// journal: no membership change is made twice.
+func KillAndResume(t testing.TB, w World, file, point string) {
+	t.Helper()
+	a := call(t, w, []string{"NOVATUI_KILL_AT=" + point}, "apply", file, "--confirm", w.Cluster())
+	if a.Exit == 0 {
+		t.Fatalf("the program was not killed at %s", point)
+	}
+	if strings.Contains(string(a.Stderr), "panic:") {
+		t.Fatalf("killed at %s: %s", point, tail(a.Stderr))
+	}
+	a = call(t, w, nil, "resume", "-o", "json")
+	if a.Exit != 0 {
+		t.Fatalf("killed at %s; resume: exit %d\n%s\n%s", point, a.Exit, tail(a.Stdout), tail(a.Stderr))
+	}
+}

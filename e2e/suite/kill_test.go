@@ -1,0 +1,71 @@
+package suite_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/novatui/novatui/e2e/suite"
+)
+
+// TestKilledAtEveryBoundary: the program is killed with signal 9 between any
+// two steps of each procedure, and resume ends proved healthy. Steps that are
+// alike on all three nodes are taken on one of them; NOVATUI_TEST_FULL=1 takes
+// every one (make test-full).
+func TestKilledAtEveryBoundary(t *testing.T) {
+	for _, name := range []string{"stop", "corrupt-db", "lose-all"} {
+		i := indexOf(t, name)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newLab(t)
+			w.operator = programs.lab // the race detector adds nothing to a kill
+			c := suite.Cases[i]
+			for first, points := true, []string{""}; len(points) > 0; first = false {
+				before := c.Break(t, w)
+				file := suite.Plan(t, w, suite.Diagnose(t, w))
+				if first {
+					points = chosen(suite.Boundaries(t, file))
+				}
+				suite.KillAndResume(t, w, file, points[0])
+				c.Proved(t, w, before)
+				if t.Failed() {
+					t.Fatalf("after a kill at %s", points[0])
+				}
+				t.Logf("survived a kill at %s", points[0])
+				points = points[1:]
+			}
+		})
+	}
+}
+
+func indexOf(t *testing.T, name string) int {
+	t.Helper()
+	for i, c := range suite.Cases {
+		if c.Name == name {
+			return i
+		}
+	}
+	t.Fatalf("no case %q", name)
+	return 0
+}
+
+// chosen leaves out, of steps that run alike on all nodes, all but those of
+// the second node, unless every one is asked for.
+func chosen(points []string) []string {
+	if os.Getenv("NOVATUI_TEST_FULL") != "" {
+		return points
+	}
+	alike := map[string]int{}
+	for _, p := range points {
+		kind, _, _ := strings.Cut(p, "/")
+		alike[kind]++
+	}
+	var some []string
+	for _, p := range points {
+		kind, _, _ := strings.Cut(p, "/")
+		if alike[kind] == 1 || strings.HasSuffix(p, "/master-2") {
+			some = append(some, p)
+		}
+	}
+	return some
+}
