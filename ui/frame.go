@@ -134,7 +134,7 @@ func (m *model) header(w int) string {
 	}
 	clock := t.S(theme.Dim, text.Clock(m.s.Now().Sub(m.s.Opened)))
 	left := strings.Join([]string{name, cluster, environment, mode}, "  ")
-	room := w - text.Width(left) - text.Width(clock) - 4
+	room := w - text.Width(left) - text.Width(clock) - 3
 	if room < 12 { // narrow: the program's own name goes first
 		left = strings.Join([]string{cluster, environment, mode}, " ")
 		room = w - text.Width(left) - text.Width(clock) - 3
@@ -207,7 +207,7 @@ func (m *model) footer(w int) string {
 // footKeys shows as many of the chosen keys as fit, and the help in any case.
 func (m *model) footKeys(bindings keys.Map, w int) string {
 	label := func(b keys.Binding) string {
-		return m.s.T.S(theme.Accent, keys.Label(b.Action)) + " " + m.s.T.S(theme.Dim, m.s.P.T(b.Help))
+		return m.s.T.S(theme.Accent, m.s.Key(b.Action)) + " " + m.s.T.S(theme.Dim, m.s.P.T(b.Help))
 	}
 	tail := ""
 	var shown []string

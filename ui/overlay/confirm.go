@@ -135,7 +135,7 @@ func (c *Confirm) Lines(w, h int) []string {
 	var tail []string
 	for i, f := range c.fields {
 		label := c.P.S(f.Label)
-		if i > 0 || len(c.fields) > 1 {
+		if i > 0 {
 			tail = append(tail, "")
 		}
 		token := theme.Plain

@@ -44,7 +44,7 @@ func keyLines(k Kit, m keys.Map, w int) []string {
 		if b.Quiet {
 			continue
 		}
-		out = append(out, text.Cut("  "+k.T.S(theme.Accent, text.Left(keys.All(b.Action), 16))+" "+k.P.T(b.Help), w))
+		out = append(out, text.Cut("  "+k.T.S(theme.Accent, text.Left(k.AllKeys(b.Action), 16))+" "+k.P.T(b.Help), w))
 	}
 	return out
 }

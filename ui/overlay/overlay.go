@@ -5,6 +5,7 @@
 package overlay
 
 import (
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -19,6 +20,16 @@ import (
 type Kit struct {
 	P *text.Printer
 	T *theme.Theme
+}
+
+// Key is how the key of an action is called on a keyboard, in the language.
+func (k Kit) Key(a keys.Action) string {
+	return strings.ReplaceAll(keys.Label(a), "space", k.P.T("ui.keyname.space"))
+}
+
+// AllKeys lists every key of an action.
+func (k Kit) AllKeys(a keys.Action) string {
+	return strings.ReplaceAll(keys.All(a), "space", k.P.T("ui.keyname.space"))
 }
 
 // Overlay is one sheet. Its methods are called by the root model only.

@@ -53,7 +53,7 @@ func (p *Palette) matching() keys.Map {
 	}
 	var out keys.Map
 	for _, b := range p.actions {
-		name := strings.ToLower(p.P.T(b.Help) + " " + keys.All(b.Action))
+		name := strings.ToLower(p.P.T(b.Help) + " " + p.AllKeys(b.Action))
 		if strings.Contains(name, typed) || strings.Contains(name, keys.Latin(typed)) {
 			out = append(out, b)
 		}
@@ -101,7 +101,7 @@ func (p *Palette) Lines(w, h int) []string {
 		if i == p.at {
 			lead, token = p.T.Glyph(theme.Cursor)+" ", theme.Accent
 		}
-		line := lead + text.Left(keys.Label(found[i].Action), 10) + " " + p.P.T(found[i].Help)
+		line := lead + text.Left(p.Key(found[i].Action), 10) + " " + p.P.T(found[i].Help)
 		out = append(out, p.T.S(token, text.Cut(line, w)))
 	}
 	return out

@@ -171,5 +171,14 @@ func (v *Viewer) plain() string {
 // Copy is the message that asks the root to put a text on the clipboard.
 type Copy struct{ Text string }
 
-// Copied makes the command that asks for it.
-func Copied(s string) tea.Cmd { return func() tea.Msg { return Copy{Text: s} } }
+// maxCopy bounds what goes to the clipboard through the terminal, in bytes:
+// many terminals drop longer sequences whole.
+const maxCopy = 64 << 10
+
+// Copied makes the command that asks for it; of a longer text it is the end.
+func Copied(s string) tea.Cmd {
+	if len(s) > maxCopy {
+		s = strings.ToValidUTF8(s[len(s)-maxCopy:], "")
+	}
+	return func() tea.Msg { return Copy{Text: s} }
+}

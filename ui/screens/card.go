@@ -58,10 +58,10 @@ func (s *Session) unitLine(u etcdops.UnitFacts) string {
 	if u.Restarts > 0 {
 		parts = append(parts, s.P.T("ui.card.restarts", "n", u.Restarts))
 	}
-	if u.Result != "" && u.Result != "success" {
+	switch {
+	case u.Result != "" && u.Result != "success" && u.Result != "exit-code":
 		parts = append(parts, s.P.T("ui.card.result", "result", u.Result))
-	}
-	if u.ExitStatus != 0 {
+	case u.ExitStatus != 0:
 		parts = append(parts, s.P.T("ui.card.exit", "exit", u.ExitStatus))
 	}
 	if u.SinceSeconds >= 0 && u.Active != "" {

@@ -199,7 +199,8 @@ func (c *Connect) Keys() keys.Map {
 	var m keys.Map
 	switch {
 	case len(c.unfinished) > 0 && open == 0 && ready > 0:
-		m = append(m, keys.Binding{Action: keys.Enter, Help: "ui.key.choose", Foot: true})
+		m = append(m, keys.Binding{Action: keys.Enter, Help: "ui.key.choose", Foot: true},
+			keys.Binding{Action: keys.Down, Help: "ui.key.next", Foot: true})
 	case ready > 0:
 		m = append(m, keys.Binding{Action: keys.Enter, Help: "ui.key.goon", Foot: true})
 	}

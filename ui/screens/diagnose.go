@@ -158,10 +158,12 @@ func (d *Diagnose) Lines(w, h int) []string {
 		table = append(table, s.para(theme.Warn, m, w, 1)...)
 	}
 	at := rows[max(0, min(d.at, len(rows)-1))]
-	if w >= 160 {
+	if w >= wideFrom {
 		lw := 98
-		left := s.pack(h, block{lines: head, rank: 1, min: 2}, block{lines: s.memberTable(rows, d.at, lw)}, block{lines: d.advice(lw)})
-		right := s.pack(h, block{lines: s.card(at, w-lw-6, 8)}, block{lines: s.causes(at.node, w-lw-6, 6), rank: 2})
+		left := s.pack(h, block{lines: head, rank: 1, min: 2}, block{lines: s.memberTable(rows, d.at, lw)}, block{lines: d.advice(lw)},
+			block{lines: s.runbookLines(s.Verdict.Recommended.Procedure, lw), rank: 1})
+		rw := w - lw - 6
+		right := s.pack(h, block{lines: s.card(at, rw, 3)}, block{lines: s.evidence(at, rw), rank: 1})
 		return columns(left, right, lw, 6)
 	}
 	logs := max(1, min(8, (h-14)/3))
@@ -213,13 +215,17 @@ func (d *Diagnose) advice(w int) []string {
 		id = "ui.recommended.none"
 	}
 	out := s.para(theme.Strong, msg.M(id, "procedure", procedureName(r.Procedure), "targets", s.targets(r), "why", r.Why), w, 3)
+	wide := 0
+	for _, a := range s.Assessed {
+		wide = max(wide, text.Width(s.P.S(procedureName(a.Procedure))))
+	}
 	for _, a := range s.Assessed {
 		if a.Procedure == r.Procedure {
 			continue
 		}
 		name := s.P.S(procedureName(a.Procedure))
 		word := s.P.Or("ui.verdict."+a.Verdict, a.Verdict)
-		line := "  " + s.T.S(theme.Plain, text.Left(name, max(9, text.Width(name)))) + " "
+		line := "  " + text.Left(name, wide) + "  "
 		rest := word
 		if why := s.P.S(a.Why); why != "" {
 			rest += ": " + why

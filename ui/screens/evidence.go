@@ -20,27 +20,32 @@ func (s *Session) memberEvidence(r member) overlay.Overlay {
 		name = r.node
 	}
 	return overlay.NewViewer(s.Kit, msg.M("ui.evidence.title", "member", name, "node", r.node), func(w int) []string {
-		var out []string
-		section := func(id string, lines []string) {
-			if len(lines) == 0 {
-				return
-			}
-			if len(out) > 0 {
-				out = append(out, "")
-			}
-			out = append(out, s.T.S(theme.Accent, s.P.T(id)))
-			out = append(out, lines...)
-		}
-		n, _ := s.Facts.NodeByName(r.node)
-		section("ui.evidence.state", s.stateEvidence(r, w))
-		section("ui.evidence.causes", s.causeEvidence(r.node, w))
-		section("ui.evidence.endpoint", s.endpointEvidence(r.endpoint, w))
-		section("ui.evidence.unit", s.unitEvidence(n, w))
-		section("ui.evidence.files", s.fileEvidence(n, w))
-		section("ui.evidence.certs", s.certEvidence(n, w))
-		section("ui.evidence.log", s.journal(n, w))
-		return out
+		return s.evidence(r, w)
 	})
+}
+
+// evidence is all of it, what decides first.
+func (s *Session) evidence(r member, w int) []string {
+	var out []string
+	section := func(id string, lines []string) {
+		if len(lines) == 0 {
+			return
+		}
+		if len(out) > 0 {
+			out = append(out, "")
+		}
+		out = append(out, s.T.S(theme.Accent, s.P.T(id)))
+		out = append(out, lines...)
+	}
+	n, _ := s.Facts.NodeByName(r.node)
+	section("ui.evidence.state", s.stateEvidence(r, w))
+	section("ui.evidence.causes", s.causeEvidence(r.node, w))
+	section("ui.evidence.endpoint", s.endpointEvidence(r.endpoint, w))
+	section("ui.evidence.unit", s.unitEvidence(n, w))
+	section("ui.evidence.files", s.fileEvidence(n, w))
+	section("ui.evidence.certs", s.certEvidence(n, w))
+	section("ui.evidence.log", s.journal(n, w))
+	return out
 }
 
 func (s *Session) stateEvidence(r member, w int) []string {
@@ -250,15 +255,20 @@ func (s *Session) runbook(p etcdops.Procedure) overlay.Overlay {
 	})
 }
 
-// runbookLines is the text of a procedure; lines of the catalogue's text are
-// numbered stages when they begin with a digit.
+// runbookLines is the text of a procedure: what it is, then what it does.
 func (s *Session) runbookLines(p etcdops.Procedure, w int) []string {
 	id := "ui.runbook." + string(p)
-	if !s.P.Has(id + ".1") {
+	if !s.P.Has(id) {
 		return s.para(theme.Plain, msg.M("ui.runbook.missing"), w, 4)
 	}
-	out := s.para(theme.Strong, msg.M(id), w, 8)
-	out = append(out, "")
+	out := append(s.para(theme.Strong, msg.M(id), w, 8), "")
+	return append(out, s.runbookSteps(p, w)...)
+}
+
+// runbookSteps is the numbered part of a procedure's text.
+func (s *Session) runbookSteps(p etcdops.Procedure, w int) []string {
+	id := "ui.runbook." + string(p)
+	var out []string
 	for i := 1; s.P.Has(id + "." + strconv.Itoa(i)); i++ {
 		lines := text.Wrap(s.P.T(id+"."+strconv.Itoa(i)), min(w, readable)-4)
 		for j, l := range lines {

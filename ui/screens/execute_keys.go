@@ -253,7 +253,10 @@ type choice struct {
 
 // choices are what can be done now, the safest first.
 func (e *Execute) choices() []choice {
-	nothing := func() tea.Cmd { return nil }
+	later := func() tea.Cmd {
+		e.s.Flash(msg.M("ui.stopped.later-note", "run", e.run.ID()))
+		return nil
+	}
 	list := []choice{{msg.M("ui.stopped.look"), msg.M("ui.stopped.look-note"), e.lookAgain}}
 	if e.result.Outcome != engine.OutcomeRefused && e.result.Outcome != engine.OutcomeLocked {
 		list = append(list, choice{msg.M("ui.stopped.retry"), msg.M("ui.stopped.retry-note"), e.resume})
@@ -263,7 +266,7 @@ func (e *Execute) choices() []choice {
 		choice{msg.M("ui.stopped.report"), msg.M("ui.stopped.report-note"), e.report},
 	)
 	if e.result.Outcome != engine.OutcomeRefused && e.result.Outcome != engine.OutcomeLocked {
-		list = append(list, choice{msg.M("ui.stopped.later", "run", e.run.ID()), msg.M("ui.stopped.later-note", "run", e.run.ID()), nothing})
+		list = append(list, choice{msg.M("ui.stopped.later", "run", e.run.ID()), msg.M("ui.stopped.later-note", "run", e.run.ID()), later})
 	}
 	return list
 }

@@ -9,6 +9,10 @@ import (
 // readable is the widest that a sentence gets; wider terminals get columns.
 const readable = 100
 
+// wideFrom is the width from which a screen shows what it is about beside
+// what it says.
+const wideFrom = 150
+
 // block is a group of lines that is set off from the next by a blank line.
 type block struct {
 	lines []string

@@ -167,7 +167,7 @@ func (r *Report) Lines(w, h int) []string {
 		head = append(head, s.T.Status(theme.Busy, theme.Accent, text.Cut(s.P.T("ui.report.planning"), w-3)))
 	}
 	var body []string
-	if w >= 150 {
+	if w >= wideFrom {
 		lw := (w - 4) / 2
 		body = columns(r.proofs(lw), r.rest(w - lw - 4)[1:], lw, 4)
 	} else {

@@ -10,6 +10,7 @@ import (
 type column struct {
 	title string
 	right bool
+	mid   bool
 	min   int // the narrowest that it starts with, so that nothing jumps
 	drop  int
 }
@@ -34,7 +35,7 @@ func (s *Session) table(cols []column, rows [][]cell, chosen, w int) []string {
 	out := make([]string, 0, len(rows)+1)
 	head := "  "
 	for n, i := range shown {
-		head += gap(n) + align(cols[i].title, widths[i], cols[i].right)
+		head += gap(n) + align(cols[i].title, widths[i], cols[i])
 	}
 	out = append(out, s.T.S(theme.Dim, text.Cut(head, w)))
 	for at, r := range rows {
@@ -44,7 +45,7 @@ func (s *Session) table(cols []column, rows [][]cell, chosen, w int) []string {
 			if at == chosen && token == theme.Plain {
 				token = theme.Strong
 			}
-			line += gap(n) + s.T.S(token, align(r[i].text, widths[i], cols[i].right))
+			line += gap(n) + s.T.S(token, align(r[i].text, widths[i], cols[i]))
 		}
 		out = append(out, text.Cut(line, w))
 	}
@@ -58,9 +59,12 @@ func gap(n int) string {
 	return "  "
 }
 
-func align(t string, w int, right bool) string {
-	if right {
+func align(t string, w int, c column) string {
+	switch {
+	case c.right:
 		return text.Right(t, w)
+	case c.mid:
+		return text.Centre(t, w)
 	}
 	return text.Left(t, w)
 }

@@ -31,7 +31,7 @@ func (p *Printer) Bytes(n int64) string {
 	if unit > 0 && value < 9.95 {
 		digits = 1
 	}
-	return p.T(byteUnits[unit], "v", strconv.FormatFloat(value, 'f', digits, 64))
+	return p.T(byteUnits[unit], "v", p.float(value, digits))
 }
 
 var byteUnits = []string{"ui.unit.b", "ui.unit.kb", "ui.unit.mb", "ui.unit.gb", "ui.unit.tb"}
@@ -69,15 +69,25 @@ func (p *Printer) Short(d time.Duration) string {
 		d = 0
 		fallthrough
 	case d < 10*time.Second:
-		return p.T("ui.unit.s", "v", strconv.FormatFloat(d.Seconds(), 'f', 1, 64))
+		return p.T("ui.unit.s", "v", p.float(d.Seconds(), 1))
 	case d < time.Minute:
 		return p.T("ui.unit.s", "v", int64(d/time.Second))
 	}
 	return p.Duration(d.Truncate(time.Minute))
 }
 
+// float writes a number with the language's decimal sign.
+func (p *Printer) float(v float64, digits int) string {
+	return strings.Replace(strconv.FormatFloat(v, 'f', digits, 64), ".", p.T("ui.decimal"), 1)
+}
+
 // Ago says how long before now a moment was.
-func (p *Printer) Ago(d time.Duration) string { return p.T("ui.ago", "d", p.Duration(d)) }
+func (p *Printer) Ago(d time.Duration) string {
+	if d >= time.Minute {
+		d = d.Truncate(time.Minute)
+	}
+	return p.T("ui.ago", "d", p.Duration(d))
+}
 
 // Clock is an elapsed time for the header: "00:41", "1:02:03".
 func Clock(d time.Duration) string {

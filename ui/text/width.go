@@ -11,7 +11,14 @@ import (
 const Ellipsis = "…"
 
 // Width is the number of terminal cells of s, escapes not counted.
-func Width(s string) int { return ansi.StringWidth(s) }
+func Width(s string) int {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return ansi.StringWidth(s)
+		}
+	}
+	return len(s)
+}
 
 // Cut shortens s to w cells with an ellipsis at the end when it is longer.
 func Cut(s string, w int) string {
@@ -59,17 +66,37 @@ func Spaces(n int) string {
 	return strings.Repeat(" ", n)
 }
 
-// Wrap breaks s into lines of at most w cells, at spaces where it can.
+// Wrap breaks a text without escapes into lines of at most w cells, at spaces;
+// only a word that is longer than a line is broken itself. Hyphens are no place
+// to break: paths and options must be copied whole.
 func Wrap(s string, w int) []string {
 	if w <= 0 {
 		return nil
 	}
-	if s == "" {
-		return []string{""}
+	var lines []string
+	line, cells := "", 0
+	for _, word := range strings.Fields(s) {
+		n := Width(word)
+		if line != "" && cells+1+n <= w {
+			line, cells = line+" "+word, cells+1+n
+			continue
+		}
+		if line != "" {
+			lines = append(lines, line)
+		}
+		for n > w {
+			part := ansi.Truncate(word, w, "")
+			if part == "" { // not even one rune fits
+				break
+			}
+			lines = append(lines, part)
+			word = word[len(part):]
+			n = Width(word)
+		}
+		line, cells = Cut(word, w), min(n, w)
 	}
-	lines := strings.Split(ansi.Wrap(s, w, " "), "\n")
-	for i := range lines {
-		lines[i] = strings.TrimRight(lines[i], " ")
+	if line != "" || len(lines) == 0 {
+		lines = append(lines, line)
 	}
 	return lines
 }

@@ -29,6 +29,10 @@ const (
 	tokens
 )
 
+// affix is what a style puts around one line of text; it is worked out once,
+// because a view styles some hundred pieces.
+type affix struct{ before, after string }
+
 // Theme holds the styles. It is changed by Set only, between views.
 type Theme struct {
 	// Colour is off under NO_COLOR; weights stay.
@@ -37,7 +41,7 @@ type Theme struct {
 	ASCII bool
 	// Dark is the terminal's background.
 	Dark   bool
-	styles [tokens]lipgloss.Style
+	styles [tokens]affix
 }
 
 // New makes a theme for a dark background.
@@ -63,7 +67,9 @@ var palette = map[Token][2]string{
 func (t *Theme) Set(dark bool) {
 	t.Dark = dark
 	for token := range tokens {
-		t.styles[token] = t.style(token)
+		const probe = "x"
+		before, after, _ := strings.Cut(t.style(token).Render(probe), probe)
+		t.styles[token] = affix{before, after}
 	}
 }
 
@@ -103,7 +109,7 @@ func (t *Theme) S(token Token, s string) string {
 	if s == "" || token == Plain {
 		return s
 	}
-	return t.styles[token].Render(s)
+	return t.styles[token].before + s + t.styles[token].after
 }
 
 // Mark is a shape that says how something stands.
