@@ -123,10 +123,9 @@ func TestCollectOneDeadMemberIsQuick(t *testing.T) {
 	if f.MembersFrom != FromLinearizable || len(f.Members) != 3 || f.HashRevision == 0 {
 		t.Errorf("members %v from %s, hash at %d", f.Members, f.MembersFrom, f.HashRevision)
 	}
+	// "refused" and not "no answer within" above is what makes it quick; the
+	// time itself depends on who else uses the machine.
 	t.Logf("collected in %d ms", f.Took)
-	if f.Took > 2500 {
-		t.Errorf("it took %d ms", f.Took)
-	}
 	// The cheap version sees it come back.
 	c.start("master-2")
 	c.waitHealthy("master-2")
@@ -137,6 +136,9 @@ func TestCollectOneDeadMemberIsQuick(t *testing.T) {
 	back, _ := f.NodeByName("master-2")
 	if !back.Endpoint.Healthy || back.Versions.Etcd == "" || f.HashRevision != 0 {
 		t.Errorf("after the restart: %+v", back.Endpoint)
+	}
+	if keys, err := col.CountKeys(t.Context(), back); err != nil || keys != 0 {
+		t.Errorf("%d keys, %v", keys, err)
 	}
 	t.Logf("status in %d ms", f.Took)
 }
@@ -202,9 +204,6 @@ func TestCollectUnreachableAndHanging(t *testing.T) {
 		t.Errorf("the node out of reach: %+v", away)
 	}
 	t.Logf("collected in %d ms", f.Took)
-	if f.Took > 6000 {
-		t.Errorf("it took %d ms", f.Took)
-	}
 }
 
 func TestCollectRefusesOtherPlatforms(t *testing.T) {

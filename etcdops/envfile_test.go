@@ -66,13 +66,13 @@ func TestParseEnvReadsAsSystemdDoes(t *testing.T) {
 func shells(t testing.TB) [][]string {
 	t.Helper()
 	var found [][]string
-	for _, s := range [][]string{{"dash"}, {"bash", "--posix"}, {"busybox", "sh"}, {"sh"}} {
+	for _, s := range [][]string{{"dash"}, {"bash", "--posix"}, {"busybox", "sh"}} {
 		if _, err := exec.LookPath(s[0]); err == nil {
 			found = append(found, s)
 		}
 	}
 	if len(found) == 0 {
-		t.Fatal("no shell")
+		return [][]string{{"sh"}} // every POSIX system has that
 	}
 	return found
 }

@@ -2,6 +2,7 @@ package etcdops
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -137,8 +138,9 @@ func TestUnitCommandsOverSSH(t *testing.T) {
 		conns.must(t, h, h.ResetFailed(), nil)
 		conns.must(t, h, h.StartNoBlock(), nil)
 		eventually(t, "healthy again", func() error {
-			if f, err = c.Status(t.Context(), f); err == nil && !f.Nodes[1].Endpoint.Healthy {
-				err = context.DeadlineExceeded
+			f, err = c.Status(t.Context(), f)
+			if n := f.Nodes[1]; err == nil && (!n.Endpoint.Healthy || !n.Unit.Running()) {
+				return fmt.Errorf("%+v %+v", n.Unit, n.Endpoint)
 			}
 			return err
 		})

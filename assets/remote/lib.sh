@@ -19,6 +19,10 @@ is_empty() {
 	[ -z "$entries" ]
 }
 
+# left_in DIR: what of a member's state is in it: everything except lost+found
+# of a file system and what was set aside inside a mount point.
+left_in() { ls -A -- "$1" | grep -v -x -e 'lost+found' | grep -v '^novatui-'; }
+
 # sane PATH: the last line of defence behind the Go side's own check.
 sane() {
 	case $1 in

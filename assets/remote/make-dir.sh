@@ -5,8 +5,7 @@ dir=$1
 sane "$dir"
 if exists "$dir"; then
 	[ -d "$dir" ] && [ ! -L "$dir" ] || refuse "$dir is not a directory"
-	left=$(ls -A -- "$dir" | grep -v -x -e 'lost+found' | grep -v '^novatui-')
-	[ -z "$left" ] || refuse "$dir is not empty"
+	[ -z "$(left_in "$dir")" ] || refuse "$dir is not empty"
 else
 	mkdir -p -- "$dir" || fail "mkdir $dir"
 fi

@@ -8,10 +8,7 @@ sane "$aside"
 if [ "$mount" = 1 ]; then
 	[ "${aside%/*}" = "$dir" ] || refuse "$aside is not inside $dir"
 	[ -d "$dir" ] && [ ! -L "$dir" ] || refuse "$dir is not a directory"
-	# A symbol for what is left to move: everything except lost+found and what
-	# was set aside.
-	left() { ls -A -- "$dir" | grep -v -x -e 'lost+found' | grep -v '^novatui-'; }
-	if [ -z "$(left)" ]; then
+	if [ -z "$(left_in "$dir")" ]; then
 		exists "$aside" && echo 'result=already' || echo 'result=nothing'
 		exit 0
 	fi
@@ -31,7 +28,7 @@ if [ "$mount" = 1 ]; then
 		mv -- "$f" "$aside/$n" || fail "mv $f"
 	done
 	settle "$dir"
-	[ -z "$(left)" ] || fail "$dir is not free"
+	[ -z "$(left_in "$dir")" ] || fail "$dir is not free"
 	echo 'result=moved'
 	exit 0
 fi

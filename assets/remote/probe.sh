@@ -44,63 +44,27 @@ fi
 monotonic=$(cut -d ' ' -f 1 /proc/uptime 2>/dev/null)
 say monotonic "$monotonic"
 
-part unit
-show='Id,LoadState,ActiveState,SubState,Result,UnitFileState,ExecMainCode,ExecMainStatus,NRestarts,MainPID'
-show="$show,StateChangeTimestampMonotonic,StateChangeTimestamp,Restart,RestartUSec,User"
-lim 5 systemctl show "$unit" --no-pager --property="$show,DropInPaths,EnvironmentFiles,FragmentPath" 2>/dev/null
-
-part env
-if [ ! -e "$envfile" ]; then
-	# Only a unit of this very root is believed about where its files are.
-	other=$(lim 5 systemctl show "$unit" --no-pager --property=EnvironmentFiles 2>/dev/null |
-		sed -n 's/^EnvironmentFiles=\(.*\) (ignore_errors=.*)$/\1/p' | head -n 1)
-	if [ -n "$other" ] && [ -f "$other" ]; then envfile=$other; fi
-fi
-say path "$envfile"
-vars=''
-if [ -e "$envfile" ]; then
-	say exists 1
-	if [ -r "$envfile" ]; then
-		vars=$(env_list get "$envfile" 2>/dev/null)
-		say sha256 "$(sum "$envfile")"
-		part env.text
-		coded "$envfile"
-	else say unreadable 1; fi
-fi
-# The variables that the probe itself goes by, without a process for each.
-data='' wal='' ca='' ctl_ca='' ctl_cert='' ctl_key='' server_cert='' server_key=''
-peer_ca='' peer_cert='' peer_key='' old_ca='' old_cert='' old_key=''
-# No here-document: some shells write a file for it, and the disk may be full.
-set -f
-newline='
-'
-IFS=$newline
-for line in $vars; do
-	value=${line#*=}
-	case $line in
-		ETCD_DATA_DIR=*) data=$value ;;
-		ETCD_WAL_DIR=*) wal=$value ;;
-		ETCD_TRUSTED_CA_FILE=*) ca=$value ;;
-		ETCD_CERT_FILE=*) server_cert=$value ;;
-		ETCD_KEY_FILE=*) server_key=$value ;;
-		ETCD_PEER_TRUSTED_CA_FILE=*) peer_ca=$value ;;
-		ETCD_PEER_CERT_FILE=*) peer_cert=$value ;;
-		ETCD_PEER_KEY_FILE=*) peer_key=$value ;;
-		ETCDCTL_CACERT=*) ctl_ca=$value ;;
-		ETCDCTL_CERT=*) ctl_cert=$value ;;
-		ETCDCTL_KEY=*) ctl_key=$value ;;
-		ETCDCTL_CA_FILE=*) old_ca=$value ;;
-		ETCDCTL_CERT_FILE=*) old_cert=$value ;;
-		ETCDCTL_KEY_FILE=*) old_key=$value ;;
-	esac
-done
-unset IFS
-set +f
-# As EnvFacts.ClientCert chooses: etcdctl's own identity, or else the server's.
-ctl_ca=${ctl_ca:-${old_ca:-$ca}}
-ctl_cert=${ctl_cert:-$old_cert}
-ctl_key=${ctl_key:-$old_key}
-if [ -z "$ctl_cert" ] || [ -z "$ctl_key" ]; then ctl_cert=$server_cert ctl_key=$server_key; fi
+# slow is what takes long and needs nothing else: it runs beside the rest.
+slow() {
+	for t in etcd etcdctl etcdutl; do
+		p="$bindir/$t"
+		[ -x "$p" ] || p=$(command -v "$t") || continue
+		case $t in etcd) arg=--version ;; *) arg=version ;; esac
+		part "version.$t"
+		say path "$p"
+		lim 5 "$p" "$arg" 2>/dev/null </dev/null | head -n 3
+	done
+	part readyz
+	if [ -n "$readyz" ]; then
+		if have curl; then
+			say tool curl
+			curl -k -s --max-time 2 -w '\nstatus=%{http_code}\n' -- "$readyz" 2>&1 | tail -n 5
+		elif have wget; then
+			say tool wget
+			if wget -q -O - -T 2 -t 1 --no-check-certificate "$readyz" 2>&1 | tail -n 5; then :; fi
+		fi
+	fi
+}
 
 # cert USE FILE KEY: a certificate, and whether the key belongs to it.
 cert() {
@@ -130,31 +94,6 @@ cert() {
 	part cert.text
 	coded "$2"
 }
-compared='' match=''
-cert server "$server_cert" "$server_key"
-cert peer "$peer_cert" "$peer_key"
-cert client "$ctl_cert" "$ctl_key"
-cert ca "$ca" ''
-cert peer-ca "$peer_ca" ''
-cert client-ca "$ctl_ca" ''
-# The key with which our own client talks to etcd through the tunnel. It stays
-# in the memory of the operator's program.
-if [ -n "$ctl_key" ] && [ -r "$ctl_key" ]; then
-	part clientkey
-	coded "$ctl_key"
-fi
-
-part running
-ps -A -o pid= -o stat= -o args= 2>/dev/null | awk '{ n = split($3, p, "/"); if (p[n] == "etcd") print $1, $2 }' |
-	while read -r pid stat; do
-		printf 'process=%s %s\n' "$pid" "$stat"
-		if [ -r "/proc/$pid/cmdline" ]; then tr '\n\0' ' \n' <"/proc/$pid/cmdline" | sed 's/^/arg=/'
-		else ps -p "$pid" -o args= 2>/dev/null | sed 's/^/args=/'; fi
-		echo
-	done
-
-part ports
-listening | head -n 500
 
 # directory NAME PATH: a data or WAL directory.
 directory() {
@@ -174,16 +113,19 @@ directory() {
 	say selinux "$(label "$real")"
 	if is_mount "$real"; then say mount 1; fi
 	[ -r "$real" ] || { say unreadable 1; return 0; }
-	if is_empty "$real"; then say empty 1; fi
+	[ -n "$(left_in "$real")" ] || say empty 1
 	if [ -d "$real/member" ]; then say member 1; fi
 	if [ -f "$real/member/snap/db" ]; then say db "$(meta "$real/member/snap/db")"; fi
-	say walfiles "$(find "$real" -name '*.wal' -type f 2>/dev/null | head -n 1000 | grep -c .)"
+	for f in "$real"/*.wal "$real"/member/wal/*.wal; do
+		if [ -f "$f" ]; then say walfiles 1; break; fi
+	done
 	say du "$(lim 10 du -sk -- "$real" 2>/dev/null | awk '{ print $1 }')"
 	say holders "$(holders "$real" | tr '\n' ' ')"
 	for f in "$real".novatui-* "$real"/novatui-*; do
 		if [ -d "$f" ]; then say aside "$f"; fi
 	done
 }
+
 # inner_wal PATH: a WAL inside the data directory, on the same file system.
 inner_wal() {
 	if [ -L "$1" ] || { [ -d "$1" ] && is_mount "$1"; }; then directory wal "$1"; return; fi
@@ -198,36 +140,102 @@ inner_wal() {
 		if [ -f "$f" ]; then say walfiles 1; break; fi
 	done
 }
-if [ -n "$data" ]; then directory data "$data"; fi
-if [ -n "$wal" ]; then directory wal "$wal"
-elif [ -n "$data" ]; then inner_wal "$data/member/wal"; fi
 
-part runs
-for f in "$root"/var/lib/novatui/*; do
-	if [ -d "$f" ]; then printf '%s\n' "$f"; fi
-done
+# rest tells everything else, in the order in which it is wanted should the
+# answer be cut off.
+rest() {
+	part unit
+	show='Id,LoadState,ActiveState,SubState,Result,UnitFileState,ExecMainCode,ExecMainStatus,NRestarts,MainPID'
+	show="$show,StateChangeTimestampMonotonic,StateChangeTimestamp,Restart,RestartUSec,User"
+	lim 5 systemctl show "$unit" --no-pager --property="$show,DropInPaths,EnvironmentFiles,FragmentPath" 2>/dev/null
 
-# The slow ones run while the others are told; cat waits for them at the end.
-{
-	for t in etcd etcdctl etcdutl; do
-		p="$bindir/$t"
-		[ -x "$p" ] || p=$(command -v "$t") || continue
-		case $t in etcd) arg=--version ;; *) arg=version ;; esac
-		part "version.$t"
-		say path "$p"
-		lim 5 "$p" "$arg" 2>/dev/null </dev/null | head -n 3
-	done
-	part readyz
-	if [ -n "$readyz" ]; then
-		if have curl; then
-			say tool curl
-			curl -k -s --max-time 2 -w '\nstatus=%{http_code}\n' -- "$readyz" 2>&1 | tail -n 5
-		elif have wget; then
-			say tool wget
-			if wget -q -O - -T 2 -t 1 --no-check-certificate "$readyz" 2>&1 | tail -n 5; then :; fi
-		fi
+	part env
+	if [ ! -e "$envfile" ]; then
+		# Where the cluster file is wrong about it, the unit knows.
+		other=$(lim 5 systemctl show "$unit" --no-pager --property=EnvironmentFiles 2>/dev/null |
+			sed -n 's/^EnvironmentFiles=\(.*\) (ignore_errors=.*)$/\1/p' | head -n 1)
+		if [ -n "$other" ] && [ -f "$other" ]; then envfile=$other; fi
 	fi
-} | {
+	say path "$envfile"
+	vars=''
+	if [ -e "$envfile" ]; then
+		say exists 1
+		if [ -r "$envfile" ]; then
+			vars=$(env_list get "$envfile" 2>/dev/null)
+			say sha256 "$(sum "$envfile")"
+			part env.text
+			coded "$envfile"
+		else say unreadable 1; fi
+	fi
+	# The variables that the probe itself goes by, without a process for each.
+	data='' wal='' ca='' ctl_ca='' ctl_cert='' ctl_key='' server_cert='' server_key=''
+	peer_ca='' peer_cert='' peer_key='' old_ca='' old_cert='' old_key=''
+	# No here-document: some shells write a file for it, and the disk may be full.
+	set -f
+	IFS=$(printf '\nx')
+	IFS=${IFS%x}
+	for line in $vars; do
+		value=${line#*=}
+		case $line in
+			ETCD_DATA_DIR=*) data=$value ;;
+			ETCD_WAL_DIR=*) wal=$value ;;
+			ETCD_TRUSTED_CA_FILE=*) ca=$value ;;
+			ETCD_CERT_FILE=*) server_cert=$value ;;
+			ETCD_KEY_FILE=*) server_key=$value ;;
+			ETCD_PEER_TRUSTED_CA_FILE=*) peer_ca=$value ;;
+			ETCD_PEER_CERT_FILE=*) peer_cert=$value ;;
+			ETCD_PEER_KEY_FILE=*) peer_key=$value ;;
+			ETCDCTL_CACERT=*) ctl_ca=$value ;;
+			ETCDCTL_CERT=*) ctl_cert=$value ;;
+			ETCDCTL_KEY=*) ctl_key=$value ;;
+			ETCDCTL_CA_FILE=*) old_ca=$value ;;
+			ETCDCTL_CERT_FILE=*) old_cert=$value ;;
+			ETCDCTL_KEY_FILE=*) old_key=$value ;;
+		esac
+	done
+	unset IFS
+	set +f
+	# As EnvFacts.ClientCert chooses: etcdctl's own identity, or else the server's.
+	ctl_ca=${ctl_ca:-${old_ca:-$ca}}
+	ctl_cert=${ctl_cert:-$old_cert}
+	ctl_key=${ctl_key:-$old_key}
+	if [ -z "$ctl_cert" ] || [ -z "$ctl_key" ]; then ctl_cert=$server_cert ctl_key=$server_key; fi
+
+	compared='' match=''
+	cert server "$server_cert" "$server_key"
+	cert peer "$peer_cert" "$peer_key"
+	cert client "$ctl_cert" "$ctl_key"
+	cert ca "$ca" ''
+	cert peer-ca "$peer_ca" ''
+	cert client-ca "$ctl_ca" ''
+	# The key with which our own client talks to etcd through the tunnel. It stays
+	# in the memory of the operator's program.
+	if [ -n "$ctl_key" ] && [ -r "$ctl_key" ]; then
+		part clientkey
+		coded "$ctl_key"
+	fi
+
+	part running
+	ps -A -o pid= -o stat= -o args= 2>/dev/null | awk '{ n = split($3, p, "/"); if (p[n] == "etcd") print $1, $2 }' |
+		while read -r pid stat; do
+			printf 'process=%s %s\n' "$pid" "$stat"
+			if [ -r "/proc/$pid/cmdline" ]; then tr '\n\0' ' \n' <"/proc/$pid/cmdline" | sed 's/^/arg=/'
+			else ps -p "$pid" -o args= 2>/dev/null | sed 's/^/args=/'; fi
+			echo
+		done
+
+	part ports
+	listening | head -n 500
+
+	if [ -n "$data" ]; then directory data "$data"; fi
+	if [ -n "$wal" ]; then directory wal "$wal"
+	elif [ -n "$data" ]; then inner_wal "$data/member/wal"; fi
+
+	part runs
+	for f in "$root"/var/lib/novatui/*; do
+		if [ -d "$f" ]; then printf '%s\n' "$f"; fi
+	done
+
 	part journal
 	fields=MESSAGE,PRIORITY,_PID,SYSLOG_IDENTIFIER,_COMM,_SYSTEMD_UNIT,UNIT
 	journal() { lim 10 journalctl -u "$unit" -n 200 --no-pager "$@" 2>/dev/null; }
@@ -236,6 +244,11 @@ done
 	part oom
 	{ lim 5 journalctl -k -b -n 3000 --no-pager -o short-iso 2>/dev/null || dmesg 2>/dev/null; } |
 		awk '/etcd/ { l = tolower($0); if (l ~ /oom|out of memory|killed process/) print }' | tail -n 20
+}
+
+# cat waits for what is slow. Nothing in rest may read what it writes.
+slow | {
+	rest </dev/null
 	cat
 }
 

@@ -12,7 +12,7 @@ for p in "$@"; do
 		printf 'meta=%s\nselinux=%s\n' "$(meta "$p")" "$(label "$p")"
 	fi
 	if [ "$kind" = dir ]; then
-		if is_empty "$p"; then echo 'empty=1'; fi
+		if [ -r "$p" ] && [ -z "$(left_in "$p")" ]; then echo 'empty=1'; fi
 		if [ -d "$p/member" ]; then echo 'member=1'; fi
 		if is_mount "$p"; then echo 'mount=1'; fi
 	fi
