@@ -248,21 +248,26 @@ func TestSecondProcessIsLockedOut(t *testing.T) {
 	}
 }
 
-// TestLostLeaseStopsBeforeTheNextChange removes the lock file under a run, as
-// a tidy colleague might.
+// TestLostLeaseStopsBeforeTheNextChange takes the lock file away from under a
+// run, as a tidy colleague might: a second run could then lock another file.
 func TestLostLeaseStopsBeforeTheNextChange(t *testing.T) {
-	l := newLocal(t)
-	o := options(l, build(t, twoStages()))
-	o.OnEvent = watch(StepDone, "first", func() {
-		if err := os.RemoveAll(filepath.Join(o.Dir, ".locks")); err != nil {
-			t.Error(err)
+	for name, tidy := range map[string]func(lock string) error{
+		"removed":  os.Remove,
+		"replaced": func(lock string) error { return errors.Join(os.Remove(lock), os.WriteFile(lock, nil, 0o600)) },
+	} {
+		l := newLocal(t)
+		o := options(l, build(t, twoStages()))
+		o.OnEvent = watch(StepDone, "first", func() {
+			if err := tidy(LocalLease{Dir: o.Dir}.path("nova-test")); err != nil {
+				t.Error(err)
+			}
+		})
+		_, res := run(t, o)
+		if res.Outcome != OutcomeStopped || !errors.Is(res.Err, ErrLocked) {
+			t.Errorf("%s: %+v", name, res)
 		}
-	})
-	_, res := run(t, o)
-	if res.Outcome != OutcomeStopped || !errors.Is(res.Err, ErrLocked) {
-		t.Errorf("%+v", res)
+		checkEvidence(t, l, map[string]string{"n1": "first"})
 	}
-	checkEvidence(t, l, map[string]string{"n1": "first"})
 }
 
 func TestRunsTellsGoodFromBad(t *testing.T) {

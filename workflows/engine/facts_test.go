@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/novatui/novatui/assets/msg"
+	"github.com/novatui/novatui/remote"
+)
+
+func TestGuardsSeeFreshFacts(t *testing.T) {
+	l := newLocal(t)
+	var collected, seen atomic.Int32
+	guard := Guard{ID: "g", Check: func() Finding {
+		seen.Store(collected.Load())
+		return Finding{Result: Pass}
+	}}
+	now := time.Now()
+	step := func(id string, effect remote.Effect) Step {
+		s := evident("n1", id, effect, id)
+		s.Guards = []Guard{guard}
+		return s
+	}
+	age := step("old", remote.Change)
+	do := age.Do
+	age.Do = func(ctx context.Context, x *Exec) error { return do(ctx, x) }
+	b := NewPlan("demo", "nova-test", "lab", testTag, now).
+		Refresh(func(context.Context) error { collected.Add(1); return nil }).
+		Stage("a", msg.Raw("A"), step("young", remote.Change)).
+		Stage("b", msg.Raw("B"), step("destroys", remote.Destroy)).
+		Stage("c", msg.Raw("C"), age)
+	o := options(l, build(t, b))
+	var clock atomic.Int64
+	clock.Store(now.UnixNano())
+	o.Now = func() time.Time { return time.Unix(0, clock.Load()) }
+	var facts []string
+	o.OnEvent = func(e Event) {
+		switch e.Type {
+		case GuardChecked:
+			facts = append(facts, fmt.Sprintf("%s:%d", e.Step, seen.Load()))
+		case StageDone:
+			clock.Add(int64(time.Millisecond))
+			if e.Stage == "b" {
+				clock.Add(int64(FreshFor + time.Second))
+			}
+		default:
+		}
+	}
+	if _, res := run(t, o); res.Outcome != OutcomeDone {
+		t.Fatal(res.Err)
+	}
+	if got := strings.Join(facts, " "); got != "young:0 destroys:1 old:2" {
+		t.Errorf("guards saw the facts of collection %s", got)
+	}
+}
+
+func TestGuardsAndRefreshNeverMeet(t *testing.T) {
+	l := newLocal(t)
+	var refreshing atomic.Int32
+	guard := Guard{ID: "g", Check: func() Finding {
+		if refreshing.Load() != 0 {
+			t.Error("a guard looks at facts that are being collected")
+		}
+		return Finding{Result: Pass}
+	}}
+	var steps []Step
+	for _, node := range []string{"n1", "n2", "n3"} {
+		for i := range 8 {
+			id := fmt.Sprintf("%d/%s", i, node)
+			s := evident(node, id, remote.Destroy, id)
+			s.Guards = []Guard{guard, guard, guard, guard}
+			s.Do = func(ctx context.Context, x *Exec) error { return x.Refresh(ctx) }
+			s.Verify = func(context.Context, *Exec) error { return nil }
+			steps = append(steps, s)
+		}
+	}
+	refresh := func(context.Context) error {
+		if refreshing.Add(1) > 1 {
+			t.Error("facts are collected twice at once")
+		}
+		for began := time.Now(); time.Since(began) < 4*time.Millisecond; {
+			runtime.Gosched() // long enough for a guard to come by
+		}
+		refreshing.Add(-1)
+		return nil
+	}
+	b := testBuilder("demo").Refresh(refresh).Stage("a", msg.Raw("A"), steps...)
+	if _, res := run(t, options(l, build(t, b))); res.Outcome != OutcomeDone {
+		t.Fatal(res.Err)
+	}
+}
+
+func TestFactsThatCannotBeRefreshedStopTheStep(t *testing.T) {
+	l := newLocal(t)
+	b := testBuilder("demo").Refresh(func(context.Context) error { return errors.New("no answer") }).
+		Stage("a", msg.Raw("A"), evident("n1", "s", remote.Destroy, "s"))
+	_, res := run(t, options(l, build(t, b)))
+	if res.Outcome != OutcomeFailed || res.Changed || len(l.evidence(t, "n1")) > 0 {
+		t.Errorf("result %+v", res)
+	}
+}
