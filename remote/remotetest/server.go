@@ -50,6 +50,8 @@ type ServerOptions struct {
 	MaxSessions int
 	// NoSignals ignores requests to signal a command, as OpenSSH does for root.
 	NoSignals bool
+	// RekeyBytes makes the server exchange keys anew after that many bytes.
+	RekeyBytes uint64
 	// NoForwarding refuses tunnels.
 	NoForwarding bool
 }
@@ -307,6 +309,7 @@ var errRefused = errors.New("refused")
 func (s *Server) config() *ssh.ServerConfig {
 	o := s.opts
 	config := &ssh.ServerConfig{MaxAuthTries: 6}
+	config.RekeyThreshold = o.RekeyBytes
 	s.mu.Lock()
 	for _, key := range s.hostKeys {
 		config.AddHostKey(key)

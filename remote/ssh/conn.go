@@ -47,10 +47,9 @@ type Conn struct {
 func newConn(o Options, n remote.Node, h host, links []link) *Conn {
 	last := links[len(links)-1]
 	c := &Conn{
-		opts: o, node: n, host: h, links: links, client: last.client, mark: newMarker(),
+		opts: o, node: n, host: h, links: links, client: last.client, traffic: last.raw, mark: newMarker(),
 		sessions: make(chan struct{}, o.MaxSessions), tunnels: make(chan struct{}, o.MaxTunnels),
 	}
-	c.traffic, _ = last.raw.(*counted)
 	c.ended, c.end = context.WithCancelCause(context.Background())
 	c.spawn(c.wait)
 	c.spawn(c.keepAlive)

@@ -78,7 +78,7 @@ type attempt struct {
 
 // link is one SSH connection on the way.
 type link struct {
-	raw    net.Conn
+	raw    *counted
 	client *xssh.Client
 }
 
@@ -188,7 +188,7 @@ func (a *attempt) openThrough(ctx context.Context, h host) (net.Conn, error) {
 		return nil, &Error{Kind: remote.ErrUnreachable, Err: err,
 			Text: msg.M("ssh.hop-cannot", "host", h.addr(), "error", raw(err))}
 	}
-	return newChannelConn(ch, reqs, h.addr()), nil
+	return newChannelConn(ch, reqs), nil
 }
 
 // handshake speaks SSH on a connection up to the accepted login.
@@ -306,6 +306,9 @@ func closeLinks(links []link) {
 		if l.client != nil {
 			_ = l.client.Close()
 			_ = l.client.Wait()
+		}
+		if c, ok := l.raw.Conn.(*channelConn); ok {
+			<-c.over // The link that it ran in was closed before.
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -106,10 +107,16 @@ func wantKind(t *testing.T, err, kind error) {
 	}
 }
 
+// faster wants f to be done within limit, and shows what hangs if it is not.
 func faster(t *testing.T, limit time.Duration, f func()) {
 	t.Helper()
 	began := time.Now()
+	dump := time.AfterFunc(limit, func() {
+		stacks := make([]byte, 1<<20)
+		t.Logf("still running after %s:\n%s", limit, stacks[:runtime.Stack(stacks, true)])
+	})
 	f()
+	dump.Stop()
 	if took := time.Since(began); took > limit {
 		t.Errorf("took %s, at most %s is right", took, limit)
 	}

@@ -19,6 +19,9 @@ import (
 // pin is the key that a host showed first in this process.
 type pin struct {
 	key xssh.PublicKey
+	// cert: it came in a certificate, by which a server that has several keys
+	// must be asked for it again.
+	cert bool
 }
 
 // hostKeys checks the host key of one connection.
@@ -67,7 +70,7 @@ func (k *hostKeys) wasAsked() bool {
 func (k *hostKeys) algorithms() []string {
 	var known []string
 	k.t.mu.Lock()
-	if p, ok := k.t.pins[k.pinName()]; ok {
+	if p, ok := k.t.pins[k.pinName()]; ok && !p.cert {
 		known = append(known, algorithmsOf(p.key.Type())...)
 	}
 	k.t.mu.Unlock()
@@ -101,10 +104,14 @@ func isCertAlgorithm(a string) bool { return strings.Contains(a, "-cert-v0") }
 // hosts: a private address is not one machine everywhere.
 func (k *hostKeys) pinName() string { return k.node.Name + "\x00" + k.host.hostKeyName() }
 
-// check is the library's HostKeyCallback.
+// check is the library's HostKeyCallback. The library calls it at every key
+// exchange, also at those of a connection that has been open for long.
 func (k *hostKeys) check(_ string, addr net.Addr, key xssh.PublicKey) error {
 	k.callback.Lock()
 	defer k.callback.Unlock()
+	if k.passed {
+		return k.checkPin(bare(key))
+	}
 	if k.ctx.Err() != nil {
 		return context.Cause(k.ctx)
 	}
@@ -125,8 +132,9 @@ func (k *hostKeys) check(_ string, addr net.Addr, key xssh.PublicKey) error {
 }
 
 func (k *hostKeys) decide(addr net.Addr, key xssh.PublicKey) error {
+	cert, isCert := key.(*xssh.Certificate)
 	plain := key
-	if cert, ok := key.(*xssh.Certificate); ok {
+	if isCert {
 		plain = cert.Key
 	}
 	if err := k.checkPin(plain); err != nil {
@@ -142,7 +150,7 @@ func (k *hostKeys) decide(addr net.Addr, key xssh.PublicKey) error {
 	// Two connections at once may both have passed checkPin: the first wins.
 	k.t.mu.Lock()
 	if _, ok := k.t.pins[k.pinName()]; !ok {
-		k.t.pins[k.pinName()] = pin{plain}
+		k.t.pins[k.pinName()] = pin{plain, isCert}
 	}
 	k.t.mu.Unlock()
 	return k.checkPin(plain)

@@ -304,3 +304,35 @@ func TestKnownHostsThatCannotBeWritten(t *testing.T) {
 		t.Errorf("warned %q", warned)
 	}
 }
+
+// TestKeyExchangeLater: the library checks the host key again at every key
+// exchange, long after the attempt to connect is over.
+func TestKeyExchangeLater(t *testing.T) {
+	s := newServer(t, remotetest.ServerOptions{RekeyBytes: 64 << 10})
+	c := connect(t, patient(), s.Node("n1"))
+	for range 3 {
+		cmd := sh("head -c 1000000 /dev/zero")
+		r, err := c.Run(within(t), cmd, remote.Streams{})
+		if err != nil || len(r.Stdout) != 1000000 {
+			t.Fatalf("%d bytes, %v", len(r.Stdout), err)
+		}
+	}
+}
+
+func TestCertificateOnReconnect(t *testing.T) {
+	_, ca := remotetest.NewKey(t, "ed25519")
+	s := newServer(t, remotetest.ServerOptions{HostCA: ca})
+	n := s.Node("n1")
+	line := "@cert-authority * " + string(xssh.MarshalAuthorizedKey(ca.PublicKey()))
+	if err := os.WriteFile(n.KnownHosts[0], []byte(line), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tr := New(patient())
+	for range 2 {
+		c, err := tr.Connect(within(t), n, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Close()
+	}
+}

@@ -110,12 +110,17 @@ func (t *tunnelConn) LocalAddr() net.Addr  { return tunnelAddr("127.0.0.1:0") }
 // Nothing sets deadlines on it: an attempt and a Conn end it by closing.
 type channelConn struct {
 	xssh.Channel
-	addr string
+	// over is closed when the channel is, on both sides.
+	over chan struct{}
 }
 
-func newChannelConn(ch xssh.Channel, reqs <-chan *xssh.Request, addr string) net.Conn {
-	go xssh.DiscardRequests(reqs) // ends with the channel, which closeLinks closes
-	return &channelConn{Channel: ch, addr: addr}
+func newChannelConn(ch xssh.Channel, reqs <-chan *xssh.Request) *channelConn {
+	c := &channelConn{Channel: ch, over: make(chan struct{})}
+	go func() { // closeLinks waits for it
+		defer close(c.over)
+		xssh.DiscardRequests(reqs)
+	}()
+	return c
 }
 
 var errNoDeadline = errors.New("a channel has no deadlines")
