@@ -238,16 +238,55 @@ type hashes struct {
 // (etcdserverpb.HashKVResponse). Which side is right is known only where more
 // than half of all voters agree.
 func compareHashes(f etcdops.Facts, cluster string) hashes {
+	var h hashes
+	if f.HashRevision == 0 {
+		return h
+	}
 	groups := map[int64]map[string][]string{} // compact revision → hash → nodes
 	for _, n := range f.Nodes {
 		e := n.Endpoint
-		if !e.Answers || e.Hash == "" || f.HashRevision == 0 || cluster != "" && e.ClusterID != "" && e.ClusterID != cluster {
+		if !e.Answers || e.Hash == "" || cluster != "" && e.ClusterID != "" && e.ClusterID != cluster {
 			continue
 		}
 		if groups[e.CompactRevision] == nil {
 			groups[e.CompactRevision] = map[string][]string{}
 		}
 		groups[e.CompactRevision][e.Hash] = append(groups[e.CompactRevision][e.Hash], n.Node)
+		h.compared++
+	}
+	for _, group := range groups {
+		h.judge(group, voterCount(f))
+	}
+	slices.Sort(h.odd)
+	slices.Sort(h.split)
+	return h
+}
+
+// judge sorts the nodes of one compact revision, given by their hash.
+func (h *hashes) judge(group map[string][]string, voters int) {
+	if len(group) < 2 {
+		return
+	}
+	majority := ""
+	for hash, nodes := range group {
+		if len(nodes) > voters/2 {
+			majority = hash
+		}
+	}
+	for hash, nodes := range group {
+		switch {
+		case majority == "":
+			h.split = append(h.split, nodes...)
+		case hash != majority:
+			h.odd = append(h.odd, nodes...)
+		}
+	}
+}
+
+// voterCount is the number of voters; without a membership, of nodes.
+func voterCount(f etcdops.Facts) int {
+	if len(f.Members) == 0 {
+		return len(f.Nodes)
 	}
 	voters := 0
 	for _, m := range f.Members {
@@ -255,35 +294,7 @@ func compareHashes(f etcdops.Facts, cluster string) hashes {
 			voters++
 		}
 	}
-	if len(f.Members) == 0 {
-		voters = len(f.Nodes)
-	}
-	var h hashes
-	for _, group := range groups {
-		for _, nodes := range group {
-			h.compared += len(nodes)
-		}
-		if len(group) < 2 {
-			continue
-		}
-		majority := ""
-		for hash, nodes := range group {
-			if len(nodes) > voters/2 {
-				majority = hash
-			}
-		}
-		for hash, nodes := range group {
-			switch {
-			case majority == "":
-				h.split = append(h.split, nodes...)
-			case hash != majority:
-				h.odd = append(h.odd, nodes...)
-			}
-		}
-	}
-	slices.Sort(h.odd)
-	slices.Sort(h.split)
-	return h
+	return voters
 }
 
 // hasWAL reports whether at least one WAL file lies where etcd looks for it.

@@ -163,6 +163,15 @@ func (j *judge) checkUnit(c *nodeCase) {
 		})
 	case u.Load == "not-found":
 		j.fact(c, "bad-config", "no-unit", etcdops.Likely, "unit", u.Name, u.Name+": not found")
+	default:
+		j.checkEnd(c)
+	}
+}
+
+// checkEnd reads how a unit that is down came to its end.
+func (j *judge) checkEnd(c *nodeCase) {
+	u := c.facts.Unit
+	switch {
 	case u.Result == "oom-kill" || j.has(c.facts.Node, "oom-killed"):
 	case j.rebooted(c):
 		j.fact(c, "host-crash", "", etcdops.Likely, "unit", "",
@@ -246,33 +255,23 @@ func (j *judge) compareData() {
 func (j *judge) blameNobody() {
 	for i := range j.nodes {
 		c := &j.nodes[i]
-		if c.healthy || !c.facts.Reachable || j.explained(c.facts.Node) {
+		if c.healthy || !c.facts.Reachable || j.explained(c.facts.Node) || j.faultless(c) {
 			continue
 		}
-		e, u := c.facts.Endpoint, c.facts.Unit
-		variant := ""
-		switch {
-		case e.Answers || e.Learner || c.member.Learner || c.member.Unstarted() && c.listed:
-			continue // without quorum, learning or not yet started: no fault of its own is known
-		case u.Running():
-			variant = "silent"
-			if j.waits(c) {
-				continue
-			}
-		case u.Active == "activating" && u.Sub != "auto-restart" && u.Restarts == 0:
-			continue // it is only just starting
-		case u.Active == "activating" && j.waits(c) && !killed(u):
-			continue
+		u := c.facts.Unit
+		f := found{cause: "unknown", node: c.facts.Node, confidence: etcdops.Possible}
+		if u.Running() {
+			f.variant = "silent"
 		}
 		words := lastWords(c)
 		if u.Active != "" {
 			words = append(words, etcdops.Evidence{Source: "unit", Node: c.facts.Node, Text: unitText(u)})
 		}
-		for _, w := range words {
-			j.add(found{cause: "unknown", node: c.facts.Node, confidence: etcdops.Possible, variant: variant, evidence: w})
-		}
 		if len(words) == 0 {
-			j.add(found{cause: "unknown", node: c.facts.Node, confidence: etcdops.Possible, variant: variant})
+			j.add(f)
+		}
+		for _, f.evidence = range words {
+			j.add(f)
 		}
 	}
 	if !j.quorum.Holds && j.everFormed() {
@@ -280,6 +279,14 @@ func (j *judge) blameNobody() {
 			Source: "status", Text: fmt.Sprintf("%d of %d voters healthy, %d needed", j.quorum.Healthy, j.quorum.Voters, j.quorum.Needed),
 		}})
 	}
+}
+
+// faultless reports whether no fault of its own is known of a member that is
+// not healthy: it answers without quorum, learns, was not started yet, or is
+// on its way.
+func (j *judge) faultless(c *nodeCase) bool {
+	e := c.facts.Endpoint
+	return e.Answers || e.Learner || c.member.Learner || c.member.Unstarted() && c.listed || j.onItsWay(c)
 }
 
 // isolatedAfter is how long a member may look for its peers, in seconds, while

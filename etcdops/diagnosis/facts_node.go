@@ -208,8 +208,8 @@ func isNumber(s string) bool {
 
 // checkPorts: the unit is down, and somebody listens where its etcd must.
 func (j *judge) checkPorts(c *nodeCase) {
-	if a := c.facts.Unit.Active; a != "inactive" && a != "failed" && a != "activating" {
-		return
+	if a := c.facts.Unit.Active; a != "inactive" && a != "failed" && a != "activating" || c.facts.Unit.Load == "not-found" {
+		return // etcd may run without the unit
 	}
 	for _, p := range c.facts.Ports {
 		if !p.Listening || p.PID != 0 && p.PID == c.facts.Unit.MainPID || p.Use == "metrics" {

@@ -61,13 +61,25 @@ func (j *judge) readLog(c *nodeCase) {
 	if j.outdated(c) {
 		decided = len(c.runs)
 	}
+	loaded := false // a later run read the data, and found them whole
 	// Newest first: the first evidence of a rule is the freshest.
 	for i := len(c.runs) - 1; i >= 0; i-- {
-		lines := distinctLines(&c.runs[i])
+		r := reading{c: c, run: &c.runs[i], lines: distinctLines(&c.runs[i]), earlier: i < decided}
 		for k := range j.know.rules {
-			j.applyRule(c, &c.runs[i], lines, &j.know.rules[k], i < decided)
+			if rule := &j.know.rules[k]; !loaded || rule.Stays {
+				j.applyRule(r, rule)
+			}
 		}
+		loaded = loaded || c.runs[i].loaded
 	}
+}
+
+// reading is one run as rules see it.
+type reading struct {
+	c       *nodeCase
+	run     *run
+	lines   []distinct
+	earlier bool // than the decisive run: its evidence is a suspicion
 }
 
 // outdated reports whether the journal ends long before the unit came into its
@@ -102,54 +114,59 @@ func decisive(runs []run) int {
 }
 
 // applyRule adds the rule's cause when the run carries its evidence; in an
-// earlier run than the decisive one that is no more than a suspicion.
-func (j *judge) applyRule(c *nodeCase, r *run, lines []distinct, rule *rule, earlier bool) {
-	if c.healthy && !rule.Healthy || rule.Last && !endedBadly(c.facts.Unit) {
+// earlier run than the decisive one that is no more than a suspicion, unless
+// the rule says that later runs cannot disprove it.
+func (j *judge) applyRule(r reading, rule *rule) {
+	if r.c.healthy && !rule.Healthy || rule.Last && !endedBadly(r.c.facts.Unit) {
 		return
 	}
-	var hits []*distinct
-	for i := range lines {
-		l := &lines[i]
-		if rule.Last && l.last < r.served {
-			continue
-		}
-		if slices.ContainsFunc(rule.Match, func(m matcher) bool { return m.matches(&l.lowered) }) {
-			hits = append(hits, l)
-		}
-	}
-	if len(hits) == 0 {
-		return
-	}
-	has := func(m matcher) bool {
-		return slices.ContainsFunc(lines, func(d distinct) bool { return m.matches(&d.lowered) })
-	}
-	if slices.ContainsFunc(rule.Unless, has) || !all(rule.With, has) {
-		return
-	}
-	if !all(rule.When, func(name string) bool { return conditions[name](c) }) ||
-		slices.ContainsFunc(rule.Not, func(name string) bool { return conditions[name](c) }) {
+	hits := r.hits(rule)
+	if len(hits) == 0 || !r.admits(rule) {
 		return
 	}
 	sure := rule.Confidence
-	if earlier {
+	if r.earlier && !rule.Stays {
 		sure = etcdops.Possible
 	}
 	for _, h := range hits {
-		node, source := c.facts.Node, "log"
+		node, source := r.c.facts.Node, "log"
 		if rule.Blames == "remote" {
-			if node = j.peerOf(h.line, c.facts.Node); node == "" {
-				continue
-			}
 			source = "peers"
+			node = j.peerOf(h.line, node)
 			if target := j.caseOf(node); target == nil || target.healthy {
 				continue
 			}
 		}
 		j.add(found{
 			cause: rule.Cause, node: node, confidence: sure, variant: rule.Variant,
-			evidence: etcdops.Evidence{Source: source, Node: c.facts.Node, Line: h.lastN, Text: h.text},
+			evidence: etcdops.Evidence{Source: source, Node: r.c.facts.Node, Line: h.lastN, Text: h.text},
 		})
 	}
+}
+
+// hits are the lines that a rule matches.
+func (r reading) hits(rule *rule) []*distinct {
+	var hits []*distinct
+	for i := range r.lines {
+		l := &r.lines[i]
+		if rule.Last && l.last < r.run.served {
+			continue
+		}
+		if slices.ContainsFunc(rule.Match, func(m matcher) bool { return m.matches(&l.lowered) }) {
+			hits = append(hits, l)
+		}
+	}
+	return hits
+}
+
+// admits reports whether the rule's other conditions hold.
+func (r reading) admits(rule *rule) bool {
+	said := func(m matcher) bool {
+		return slices.ContainsFunc(r.lines, func(d distinct) bool { return m.matches(&d.lowered) })
+	}
+	is := func(name string) bool { return conditions[name](r.c) }
+	return all(rule.With, said) && !slices.ContainsFunc(rule.Unless, said) &&
+		all(rule.When, is) && !slices.ContainsFunc(rule.Not, is)
 }
 
 func all[T any](list []T, ok func(T) bool) bool {

@@ -65,7 +65,6 @@ func (j *judge) furthestIndex() uint64 {
 // stateOf is the state of a member by procedures §1.
 func (j *judge) stateOf(s *seat, c *nodeCase) (etcdops.MemberState, msg.Msg) {
 	n, e := c.facts, c.facts.Endpoint
-	why := func(id string, pairs ...any) msg.Msg { return msg.M("diagnosis.state."+id, pairs...) }
 	switch {
 	case !n.Reachable && !e.Answers:
 		return etcdops.StateUnreachable, why("unreachable", "error", shown(n.ErrorKind))
@@ -73,29 +72,45 @@ func (j *judge) stateOf(s *seat, c *nodeCase) (etcdops.MemberState, msg.Msg) {
 		return etcdops.StateWrongCluster, why("wrong-cluster", "id", e.ClusterID)
 	case slices.Contains(j.hashes.odd, n.Node):
 		return etcdops.StateInconsistent, why("inconsistent")
-	case !s.listed && len(j.f.Members) > 0 && (j.has(n.Node, "removed-member") || e.Answers && !j.isMemberID(e.MemberID)):
+	case j.isRemoved(s, c):
 		return etcdops.StateRemoved, why("removed")
-	case j.has(n.Node, "removed-member"):
-		return etcdops.StateRemoved, why("removed")
-	case e.Answers && (s.m.Learner || e.Learner):
-		return etcdops.StateLearner, why("learner")
-	case c.healthy:
-		return etcdops.StateHealthy, why("healthy")
-	case e.Answers && j.cluster == "" && len(j.rivals) > 0:
-		return etcdops.StateUnknown, why("split", "id", e.ClusterID)
-	case e.Answers && (e.LeaderID == "" || !j.quorum.Holds):
-		return etcdops.StateNoQuorum, why("no-quorum")
 	case e.Answers:
-		return etcdops.StateNotAnswering, why("reads-fail", "error", shown(e.HealthError))
+		return j.answeringState(s, c)
 	case s.listed && s.m.Unstarted():
 		return etcdops.StateUnstarted, why("unstarted")
 	case !s.listed && len(j.f.Members) > 0 && !n.Unit.Running():
 		return etcdops.StateRemoved, why("not-listed")
 	}
-	return unitState(n, why)
+	return unitState(n)
 }
 
-func unitState(n etcdops.NodeFacts, why func(string, ...any) msg.Msg) (etcdops.MemberState, msg.Msg) {
+func why(id string, pairs ...any) msg.Msg { return msg.M("diagnosis.state."+id, pairs...) }
+
+// isRemoved: its own log says so, or it answers under an id that the
+// membership does not know.
+func (j *judge) isRemoved(s *seat, c *nodeCase) bool {
+	return j.has(c.facts.Node, "removed-member") ||
+		!s.listed && len(j.f.Members) > 0 && c.facts.Endpoint.Answers && !j.isMemberID(c.facts.Endpoint.MemberID)
+}
+
+// answeringState is the state of a member of this cluster whose endpoint answers.
+func (j *judge) answeringState(s *seat, c *nodeCase) (etcdops.MemberState, msg.Msg) {
+	e := c.facts.Endpoint
+	switch {
+	case s.m.Learner || e.Learner:
+		return etcdops.StateLearner, why("learner")
+	case c.healthy:
+		return etcdops.StateHealthy, why("healthy")
+	case j.cluster == "" && len(j.rivals) > 0:
+		return etcdops.StateUnknown, why("split", "id", e.ClusterID)
+	case e.LeaderID == "" || !j.quorum.Holds:
+		return etcdops.StateNoQuorum, why("no-quorum")
+	}
+	return etcdops.StateNotAnswering, why("reads-fail", "error", shown(e.HealthError))
+}
+
+// unitState is the state of a member that does not answer.
+func unitState(n etcdops.NodeFacts) (etcdops.MemberState, msg.Msg) {
 	u := n.Unit
 	switch u.Active {
 	case "active", "reloading":
@@ -126,10 +141,7 @@ func (j *judge) prospectOf(s *seat, c *nodeCase) prospect {
 	case etcdops.StateUnreachable:
 		return unseen
 	case etcdops.StateHealthy, etcdops.StateNoQuorum:
-		if slices.Contains(j.hashes.split, n.Node) {
-			return doubtful
-		}
-		return serving
+		return j.prospectOfAnswering(n.Node)
 	case etcdops.StateLearner:
 		return joining
 	case etcdops.StateInconsistent:
@@ -139,6 +151,7 @@ func (j *judge) prospectOf(s *seat, c *nodeCase) prospect {
 			return broken
 		}
 		return foreign
+	default:
 	}
 	if n.Endpoint.Answers && j.cluster == "" && len(j.rivals) > 0 {
 		return foreign
@@ -156,27 +169,30 @@ func (j *judge) prospectOf(s *seat, c *nodeCase) prospect {
 	return j.prospectByUnit(s, c)
 }
 
+// prospectOfAnswering judges a member that serves, or would with peers.
+func (j *judge) prospectOfAnswering(node string) prospect {
+	switch {
+	case slices.Contains(j.hashes.split, node):
+		return doubtful
+	case j.has(node, "raft-lost-log"):
+		return broken // without a leader nobody tells it what it has forgotten
+	}
+	return serving
+}
+
 // prospectByUnit judges a member that is down or silent and against whose data
 // nothing is known.
 func (j *judge) prospectByUnit(s *seat, c *nodeCase) prospect {
-	u, waits := c.facts.Unit, j.waits(c)
+	u := c.facts.Unit
 	switch {
 	case c.facts.Endpoint.Answers: // it answers, but reads through it fail
 		return restartable
-	case u.Running() && waits, u.Active == "activating" && waits && !killed(u):
+	case j.onItsWay(c):
 		return joining
-	case u.Running():
+	case u.Running(), s.listed && s.m.Unstarted():
 		return restartable
-	case u.Active == "activating" && u.Sub != "auto-restart" && u.Restarts == 0:
-		return joining
-	}
-	if s.listed && s.m.Unstarted() {
-		return restartable
-	}
-	if j.logGone(c) || !j.intact(c) {
+	case j.logGone(c) || !j.intact(c):
 		return failing
-	}
-	switch {
 	case u.Active == "inactive", killed(u), j.has(c.facts.Node, "host-crash"):
 		return restartable
 	case u.Active == "failed" && u.Result == "timeout":
@@ -187,6 +203,19 @@ func (j *judge) prospectByUnit(s *seat, c *nodeCase) prospect {
 		return restartable
 	}
 	return failing
+}
+
+// onItsWay reports whether a member is starting, or has started and looks for
+// its peers, with nothing that speaks of a failure.
+func (j *judge) onItsWay(c *nodeCase) bool {
+	u := c.facts.Unit
+	switch {
+	case u.Running():
+		return j.waits(c)
+	case u.Active != "activating":
+		return false
+	}
+	return j.waits(c) && !killed(u) || u.Sub != "auto-restart" && u.Restarts == 0
 }
 
 // lastErrors are the lines of the newest run at level error and above.
@@ -212,36 +241,32 @@ func (j *judge) intact(c *nodeCase) bool {
 // soundness is what is known of a member's data: true only on positive
 // evidence, and known only where there is some.
 func (j *judge) soundness(s *seat, c *nodeCase) (sound, isKnown bool) {
+	ok := false
 	switch s.prospect {
-	case serving:
-		return true, true
 	case broken:
 		return false, true
+	case serving:
+		ok = true
 	case joining:
 		r := c.newest()
-		ok := c.facts.Endpoint.Answers || c.facts.Endpoint.PeerAnswers || r != nil && r.loaded
-		return ok, ok
+		ok = c.facts.Endpoint.Answers || c.facts.Endpoint.PeerAnswers || r != nil && r.loaded
 	case restartable:
-		if s.listed && s.m.Unstarted() {
-			return false, false
-		}
-		for _, cause := range j.causes {
-			if cause.Node != c.facts.Node || weight(cause.Confidence) < 2 {
-				continue
-			}
-			if kd := j.know.kinds[cause.ID]; kd.SparesData || cause.ID == "unknown" && killed(c.facts.Unit) {
-				ok := j.intact(c)
-				return ok, ok
-			}
-		}
+		ok = (!s.listed || !s.m.Unstarted()) && j.endedSound(c)
 	case fixable:
-		if j.dataCause(c.facts.Node) {
-			return false, false
-		}
-		ok := j.intact(c) && all(j.openOutside(c.facts.Node), func(o etcdops.Cause) bool { return j.know.kinds[o.ID].SparesData })
-		return ok, ok
+		ok = !j.dataCause(c.facts.Node) && j.intact(c) &&
+			all(j.openOutside(c.facts.Node), func(o etcdops.Cause) bool { return j.know.kinds[o.ID].SparesData })
+	default:
 	}
-	return false, false
+	return ok, ok
+}
+
+// endedSound reports whether a member that is down was ended by something that
+// leaves its data whole, and they look so.
+func (j *judge) endedSound(c *nodeCase) bool {
+	return j.intact(c) && slices.ContainsFunc(j.causes, func(o etcdops.Cause) bool {
+		return o.Node == c.facts.Node && weight(o.Confidence) > 1 &&
+			(j.know.kinds[o.ID].SparesData || o.ID == "unknown" && killed(c.facts.Unit))
+	})
 }
 
 // openOutside lists the causes outside the data that keep a node's member

@@ -145,12 +145,6 @@ func (m *realMember) output() []string {
 	return append([]string(nil), m.lines[m.started:]...)
 }
 
-func (m *realMember) all() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return append([]string(nil), m.lines...)
-}
-
 // waitOutput waits until the newest process wrote the text.
 func (m *realMember) waitOutput(text string, within time.Duration) {
 	m.t.Helper()

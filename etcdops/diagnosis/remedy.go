@@ -46,7 +46,7 @@ func (j *judge) withQuorum() etcdops.Recommendation {
 		return unsafeTo("hashes-undecided", "nodes", nodes)
 	}
 	if nodes := j.names(restartable); len(nodes) > 0 {
-		return act(etcdops.ProcedureRestart, nodes[:1], j.more(nodes, "restart-minority", "restart-minority-first"))
+		return act(etcdops.ProcedureRestart, nodes[:1], more(nodes, "restart-minority", "restart-minority-first"))
 	}
 	if nodes := j.names(fixable); len(nodes) > 0 {
 		return act(etcdops.ProcedureFixCause, nodes, "fix-outside", "cause", j.firstOutside(nodes[0]))
@@ -61,7 +61,7 @@ func (j *judge) withQuorum() etcdops.Recommendation {
 		if !j.survivesRemoval() {
 			return unsafeTo("member-elsewhere")
 		}
-		return act(etcdops.ProcedureRejoin, nodes[:1], j.more(nodes, "rejoin", "rejoin-first"), "cause", j.firstData(nodes[0]))
+		return act(etcdops.ProcedureRejoin, nodes[:1], more(nodes, "rejoin", "rejoin-first"), "cause", j.firstData(nodes[0]))
 	}
 	if nodes := j.names(failing); len(nodes) > 0 {
 		return unsafeTo("unknown-failure", "nodes", nodes)
@@ -113,7 +113,7 @@ func (j *judge) pending() []string {
 func (j *judge) survivesRemoval() bool { return j.quorum.Healthy >= (j.quorum.Voters-1)/2+1 }
 
 // more chooses the words for one or for the first of several nodes.
-func (j *judge) more(nodes []string, one, first string) string {
+func more(nodes []string, one, first string) string {
 	if len(nodes) > 1 {
 		return first
 	}
@@ -127,14 +127,14 @@ func (j *judge) withoutQuorum() etcdops.Recommendation {
 	up := j.voting(serving) + j.voting(joining)
 	down, fix := j.voting(restartable), j.voting(fixable)
 	needed := j.quorum.Needed
-	if j.voting(doubtful) > 0 {
-		return unsafeTo("hashes-undecided", "nodes", j.names(doubtful))
-	}
 	switch {
+	case j.voting(doubtful) > 0:
+		return unsafeTo("hashes-undecided", "nodes", j.names(doubtful))
 	case up >= needed && down == 0 && fix == 0:
 		return j.upButNoLeader()
 	case up+down >= needed && down > 0:
-		return act(etcdops.ProcedureRestart, j.names(restartable), "restart-majority", "needed", needed)
+		nodes := j.names(restartable)
+		return act(etcdops.ProcedureRestart, nodes, more(nodes, "restart-last", "restart-majority"), "needed", needed)
 	case up+down+fix >= needed && fix > 0:
 		nodes := j.names(fixable)
 		return act(etcdops.ProcedureFixCause, nodes, "fix-majority", "cause", j.firstOutside(nodes[0]))
@@ -145,21 +145,43 @@ func (j *judge) withoutQuorum() etcdops.Recommendation {
 	case up+down+fix+j.voting(failing) >= needed:
 		return unsafeTo("unknown-failure", "nodes", j.names(failing))
 	}
+	return j.oldMajorityGone()
+}
+
+// oldMajorityGone: too few members can come back as they are.
+func (j *judge) oldMajorityGone() etcdops.Recommendation {
 	if nodes := j.soundest(); len(nodes) > 0 {
 		return act(etcdops.ProcedureSalvage, nodes[:1], "salvage", "source", nodes[0])
 	}
-	switch {
-	case down > 0:
-		return act(etcdops.ProcedureRestart, j.names(restartable), "restart-to-see")
-	case fix > 0:
-		nodes := j.names(fixable)
+	if nodes := j.names(restartable); len(nodes) > 0 {
+		return act(etcdops.ProcedureRestart, nodes, "restart-to-see")
+	}
+	if nodes := j.names(fixable); len(nodes) > 0 {
 		return act(etcdops.ProcedureFixCause, nodes, "fix-majority", "cause", j.firstOutside(nodes[0]))
-	case up > 0:
-		return act(etcdops.ProcedureNone, nil, "wait", "waiting", j.names(joining))
-	case j.voting(failing) > 0:
-		return unsafeTo("unknown-failure", "nodes", j.names(failing))
+	}
+	if nodes := j.names(joining); len(nodes) > 0 {
+		return act(etcdops.ProcedureNone, nil, "wait", "waiting", nodes)
+	}
+	if nodes := j.names(failing); len(nodes) > 0 {
+		return unsafeTo("unknown-failure", "nodes", nodes)
+	}
+	if nodes := j.stale(); len(nodes) > 0 {
+		return unsafeTo("stale-left", "nodes", nodes)
 	}
 	return act(etcdops.ProcedureRestore, j.nodeNames(), "restore")
+}
+
+// stale lists the voters that hold an older copy of the data: their log lacks
+// what they had acknowledged, but something is there, and whether a snapshot
+// is newer has to be looked at.
+func (j *judge) stale() []string {
+	var nodes []string
+	for _, s := range j.voters() {
+		if c := j.nodeOf(s); c != nil && j.has(c.facts.Node, "raft-lost-log") && j.intact(c) {
+			nodes = append(nodes, c.facts.Node)
+		}
+	}
+	return nodes
 }
 
 // upButNoLeader: enough members run, yet they elect nobody.

@@ -48,6 +48,9 @@ type rule struct {
 	// Last: the line counts only if the process ended over it: it did not
 	// serve afterwards, and its unit's last exit was not a clean or a killed one.
 	Last bool `yaml:"last"`
+	// Stays: a later start that reads its data does not disprove it; only one
+	// that served does.
+	Stays bool `yaml:"stays"`
 	// Healthy: the line counts on a healthy member too.
 	Healthy bool `yaml:"healthy"`
 	// When and Not name conditions on the node's facts (conditions.go).
@@ -85,7 +88,7 @@ func (a *anyOf) UnmarshalYAML(n *yaml.Node) error {
 	if n.Kind == yaml.ScalarNode {
 		list = []string{n.Value}
 	} else if err := n.Decode(&list); err != nil {
-		return err
+		return fmt.Errorf("a string or a list of strings: %w", err)
 	}
 	for _, s := range list {
 		*a = append(*a, strings.ToLower(s))
@@ -189,7 +192,7 @@ func readRules(fsys fs.FS) (knowledge, error) {
 	}
 	files, err := fs.Glob(fsys, "rules/log-*.yaml")
 	if err != nil {
-		return k, err
+		return k, fmt.Errorf("listing the rules: %w", err)
 	}
 	seen := map[string]bool{}
 	for _, file := range files {
@@ -241,7 +244,7 @@ func (k knowledge) check(r *rule) error {
 func readYAML(fsys fs.FS, path string, into any) error {
 	f, err := fsys.Open(path)
 	if err != nil {
-		return err
+		return fmt.Errorf("opening a rule file: %w", err)
 	}
 	defer func() { _ = f.Close() }()
 	d := yaml.NewDecoder(f)

@@ -13,9 +13,10 @@ import (
 type run struct {
 	pid    int
 	lines  []line
-	served int // index of the line that says it serves clients; -1
-	loaded bool
+	served int  // index of the line that says it serves clients; -1
+	loaded bool // it read its data and found them whole
 	spoke  bool // etcd itself wrote at least one line
+	banner bool // etcd introduced itself
 }
 
 // pause is longer than any restart loop waits, and about as long as a person
@@ -54,40 +55,46 @@ func readJournal(journal []etcdops.LogLine) []line {
 func splitRuns(lines []line) []run {
 	var runs []run
 	cur := run{served: -1}
-	flush := func() {
-		if len(cur.lines) > 0 {
-			runs = append(runs, cur)
-		}
-		cur = run{served: -1}
-	}
-	banner := false // the running process has introduced itself
 	for _, l := range lines {
-		switch {
-		case l.from == fromSystemd && startsUnit(l.msg):
-			flush()
-			banner = false
-		case l.from == fromEtcd && l.pid != 0 && cur.pid != 0 && l.pid != cur.pid:
-			flush()
-			banner = false
-		case l.from == fromEtcd && l.pid == 0 && isBanner(l) && banner:
-			flush()
-			banner = false
+		if cur.endsBefore(l) && len(cur.lines) > 0 {
+			runs = append(runs, cur)
+			cur = run{served: -1}
 		}
-		if l.from == fromEtcd {
-			cur.spoke = true
-			if cur.pid == 0 {
-				cur.pid = l.pid
-			}
-			banner = banner || isBanner(l)
-			if hasServed(l) {
-				cur.served = len(cur.lines)
-			}
-			cur.loaded = cur.loaded || hasLoaded(l)
-		}
-		cur.lines = append(cur.lines, l)
+		cur.take(l)
 	}
-	flush()
+	if len(cur.lines) > 0 {
+		runs = append(runs, cur)
+	}
 	return runs
+}
+
+// endsBefore reports whether a line belongs to another process than the run's.
+func (r *run) endsBefore(l line) bool {
+	switch {
+	case l.from == fromSystemd:
+		return startsUnit(l.msg)
+	case l.from != fromEtcd:
+		return false
+	case l.pid != 0 && r.pid != 0:
+		return l.pid != r.pid
+	}
+	return l.pid == 0 && r.banner && isBanner(l)
+}
+
+// take adds a line and what it says about the run.
+func (r *run) take(l line) {
+	if l.from == fromEtcd {
+		r.spoke = true
+		if r.pid == 0 {
+			r.pid = l.pid
+		}
+		r.banner = r.banner || isBanner(l)
+		if hasServed(l) {
+			r.served = len(r.lines)
+		}
+		r.loaded = r.loaded || hasLoaded(l)
+	}
+	r.lines = append(r.lines, l)
 }
 
 // startsUnit matches systemd's words when it runs the process: not "Started",
@@ -117,9 +124,9 @@ func hasLoaded(l line) bool {
 }
 
 // current keeps the runs of the trouble that is on now: the newest one in
-// which etcd spoke, and those before it up to the last that had served or at
-// least read its data. What a later start got over is history, however loud,
-// and so is what lies before a pause that no restart loop makes.
+// which etcd spoke, and those before it up to the last that had served. What a
+// later start got over is history, however loud, and so is what lies before a
+// pause that no restart loop makes.
 func current(runs []run) []run {
 	last := len(runs) - 1
 	for last >= 0 && !runs[last].spoke {
@@ -129,8 +136,7 @@ func current(runs []run) []run {
 		return runs
 	}
 	first := last
-	for first > 0 && last-first+1 < maxRuns && runs[first].served < 0 && !runs[first].loaded &&
-		!apart(runs[first-1], runs[first]) {
+	for first > 0 && last-first+1 < maxRuns && runs[first].served < 0 && !apart(runs[first-1], runs[first]) {
 		first--
 	}
 	return runs[first:]

@@ -85,6 +85,14 @@ func TestRemedyTable(t *testing.T) {
 		{"all wiped", brokenBy(3, func(f *etcdops.Facts) { empty(stopped(f, 1)); empty(stopped(f, 2)); empty(stopped(f, 3)); noLeader(f) }), lost, "raft-lost-log master-1", restore, "master-1 master-2 master-3", false},
 		{"the only one broken", brokenBy(1, func(f *etcdops.Facts) { badDB(f, 1); noLeader(f) }), lost, "db-corrupt master-1", restore, "master-1", false},
 
+		{"a stale one left that runs", brokenBy(3, func(f *etcdops.Facts) {
+			badDB(f, 1)
+			wiped(f, 2)
+			noLeader(f)
+			journal(&f.Nodes[2], 80, saysRunning, saysElection, saysLostLog)
+			journal(&f.Nodes[2], 1003, saysRunning, saysElection)
+		}), lost, "db-corrupt master-1", none, "", true},
+
 		// a host does not answer
 		{"one host away", brokenBy(3, func(f *etcdops.Facts) { unreachable(f, 2) }), degraded, "", fixCause, "master-2", false},
 		{"host away, another broken", brokenBy(3, func(f *etcdops.Facts) { unreachable(f, 1); badDB(f, 2); noLeader(f) }), lost, "db-corrupt master-2", fixCause, "master-1", false},

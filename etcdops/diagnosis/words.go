@@ -24,6 +24,7 @@ func (j *judge) headline(state etcdops.ClusterState) msg.Msg {
 		return msg.M("diagnosis.head.quorum-lost", args...)
 	case etcdops.ClusterHealthy:
 		return msg.M("diagnosis.head.healthy", append(args, "n", len(j.members))...)
+	default:
 	}
 	writes := "works"
 	for i := range j.nodes {
