@@ -2,6 +2,7 @@ package etcdops
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,10 +21,12 @@ const (
 // etcdctl makes an etcdctl command. Everything that has a variable goes into
 // Env; JSON is asked for because tables differ between versions.
 func (h Host) etcdctl(effect remote.Effect, limit time.Duration, endpoints []string, args ...string) remote.Command {
+	shown := slices.DeleteFunc(slices.Clone(args), func(a string) bool { return strings.HasPrefix(a, "--write-out") })
 	argv := append([]string{h.Tool("etcdctl")}, args...)
 	argv = append(argv, "--command-timeout="+strconv.Itoa(int(limit/time.Second))+"s")
 	return remote.Command{
-		Argv: argv, Env: h.etcdctlEnv(endpoints), Effect: effect, Timeout: limit + 5*time.Second,
+		Summary: "etcdctl " + strings.Join(shown, " "),
+		Argv:    argv, Env: h.etcdctlEnv(endpoints), Effect: effect, Timeout: limit + 5*time.Second,
 	}
 }
 
