@@ -61,11 +61,7 @@ func (d *desk) Collect(ctx context.Context) (etcdops.Facts, etcdops.Verdict, []b
 	if err != nil {
 		return f, v, nil, err
 	}
-	var assessed []backend.Assessed
-	for _, a := range workflows.Assess(f, v) {
-		assessed = append(assessed, backend.Assessed(a))
-	}
-	return f, v, assessed, nil
+	return f, v, workflows.Assess(f, v), nil
 }
 
 // Status implements backend.Backend.

@@ -51,8 +51,10 @@ Output (-o): table, json (schema novatui/version/v1).`,
 			if v.Revision != "" {
 				text += " (" + v.Revision + ")"
 			}
-			_, err = fmt.Fprintf(p.stdout, "%s\netcd %s\n%s %s\n", text, v.Etcd, v.Go, v.Platform)
-			return err
+			if _, err := fmt.Fprintf(p.stdout, "%s\netcd %s\n%s %s\n", text, v.Etcd, v.Go, v.Platform); err != nil {
+				return fmt.Errorf("writing the version: %w", err)
+			}
+			return nil
 		},
 	}
 }
