@@ -212,7 +212,7 @@ func (f *fake) verdict(facts etcdops.Facts) etcdops.Verdict {
 	switch state {
 	case "healthy":
 		v.Headline = f.say("All three members are healthy. Quorum holds: 3 healthy, 2 needed. Writes work.", "Все три участника исправны. Кворум есть: исправны 3, нужны 2. Запись работает.")
-		v.Recommended = etcdops.Recommendation{Procedure: etcdops.ProcedureNone, Why: f.say("A backup now is worth more than a repair later.", "Снимок сейчас дороже починки потом.")}
+		v.Recommended = etcdops.Recommendation{Procedure: etcdops.ProcedureNone, Why: f.say("Nothing to do: all members are healthy.", "Делать нечего: все участники исправны.")}
 	case "one-down", "outside":
 		f.oneDown(&v, state)
 	case "quorum-lost":
@@ -226,7 +226,7 @@ func (f *fake) verdict(facts etcdops.Facts) etcdops.Verdict {
 		}
 		v.Members[0].State, v.Members[0].Sound = etcdops.StateNoQuorum, true
 		v.Recommended = etcdops.Recommendation{Procedure: etcdops.ProcedureRestore, Nodes: []string{"master-1", "master-2", "master-3"},
-			Why: f.say("No majority can come back; what was written after the snapshot is lost.", "Большинства не вернуть; записанное после снимка потеряется.")}
+			Why: f.say("Restore all members from the newest verified snapshot: no majority can come back.", "Восстановить всех из самого свежего проверенного снимка: большинства не вернуть.")}
 	case "unreachable":
 		v.State, v.Quorum.Healthy = etcdops.ClusterDegraded, 2
 		v.Headline = f.say("One host does not answer. Quorum holds: 2 healthy, 2 needed. Writes work.", "Один узел не отвечает. Кворум есть: исправны 2, нужны 2. Запись работает.")
@@ -250,7 +250,7 @@ func (f *fake) oneDown(v *etcdops.Verdict, state string) {
 		Do:       []msg.Msg{f.say("rejoin the member", "пересоберите участника")},
 		DoNot:    []msg.Msg{f.say("delete the data directory", "не удаляйте каталог данных")},
 	}}
-	v.Recommended = etcdops.Recommendation{Procedure: etcdops.ProcedureRejoin, Nodes: []string{"master-2"}, Why: f.say("About 20 s, no data lost, the cluster keeps serving.", "Около 20 с, данные не теряются, кластер продолжает работать.")}
+	v.Recommended = etcdops.Recommendation{Procedure: etcdops.ProcedureRejoin, Nodes: []string{"master-2"}, Why: f.say("Rejoin master-2: its data are of no use (broken database file), and the others hold quorum.", "Пересобрать master-2: его данные непригодны (испорчен файл базы), кворум держат остальные.")}
 	if state == "outside" {
 		v.Causes[0].ID, v.Causes[0].Data, v.Causes[0].Outside = "cert-expired", false, true
 		v.Causes[0].Title = f.say("expired certificate", "истёк сертификат")

@@ -157,7 +157,7 @@ func (p *Pane) View(t *theme.Theme, w, h int) []string {
 
 func (p *Pane) line(t *theme.Theme, i, w int) string {
 	l := p.lines[i]
-	s := text.Cut(text.Skip(p.text(l), p.skip), w)
+	s := text.Cut(text.Skip(text.Compact(p.text(l)), p.skip), w)
 	if p.hit == i+p.dropped {
 		return t.S(theme.Accent, s)
 	}

@@ -97,7 +97,7 @@ func (s *Session) logLine(l etcdops.LogLine, w int) string {
 	if trouble(l.Text) {
 		token = theme.Bad
 	}
-	return text.Cut("  "+s.T.S(theme.Dim, stamp)+"  "+s.T.S(token, text.Clean(l.Text)), w)
+	return text.Cut("  "+s.T.S(theme.Dim, stamp)+"  "+s.T.S(token, text.Clean(text.Compact(l.Text))), w)
 }
 
 // trouble recognises the lines that an engineer would look at first: etcd's
@@ -209,7 +209,7 @@ func (s *Session) evidenceLine(e etcdops.Evidence, w int) string {
 	if e.Line > 0 {
 		where += ":" + strconv.Itoa(e.Line)
 	}
-	return text.Cut("    "+s.T.S(theme.Dim, text.Clean(where)+"  ")+s.T.S(theme.Command, text.Clean(e.Text)), w)
+	return text.Cut("    "+s.T.S(theme.Dim, text.Clean(where)+"  ")+s.T.S(theme.Command, text.Clean(text.Compact(e.Text))), w)
 }
 
 // guardLines lists findings: what blocks first, then warnings, then the rest.

@@ -210,11 +210,14 @@ func (d *Diagnose) moreCauses(node string, w, h int) []string {
 func (d *Diagnose) advice(w int) []string {
 	s := d.s
 	r := s.Verdict.Recommended
-	id := "ui.recommended"
-	if r.Procedure == etcdops.ProcedureNone {
-		id = "ui.recommended.none"
+	advice := msg.M("ui.recommended", "why", r.Why)
+	switch {
+	case r.Why.Zero():
+		advice = msg.M("ui.recommended.bare", "procedure", procedureName(r.Procedure), "targets", s.targets(r))
+	case r.Procedure == etcdops.ProcedureNone:
+		advice = r.Why
 	}
-	out := s.para(theme.Strong, msg.M(id, "procedure", procedureName(r.Procedure), "targets", s.targets(r), "why", r.Why), w, 3)
+	out := s.para(theme.Strong, advice, w, 3)
 	wide := 0
 	for _, a := range s.Assessed {
 		wide = max(wide, text.Width(s.P.S(procedureName(a.Procedure))))

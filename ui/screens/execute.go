@@ -275,6 +275,7 @@ func (e *Execute) turnTo(node string) {
 func (e *Execute) end(r engine.Result) tea.Cmd {
 	e.ended, e.result = true, r
 	e.s.Running, e.s.Run = false, nil
+	e.s.Forget()
 	if r.Outcome == engine.OutcomeDone {
 		return e.report()
 	}

@@ -104,6 +104,9 @@ func (e *Execute) doing() msg.Msg {
 		if others > 0 {
 			return msg.M("ui.execute.doing-others", "title", title, "node", node, "note", e.notes[node], "n", others)
 		}
+		if strings.Contains(e.s.P.S(title), node) { // the title names the node
+			return msg.M("ui.execute.doing-there", "title", title, "note", e.notes[node])
+		}
 		return msg.M("ui.execute.doing", "title", title, "node", node, "note", e.notes[node])
 	}
 	if i := e.stage(); i >= 0 {

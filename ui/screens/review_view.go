@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/novatui/novatui/assets/msg"
-	"github.com/novatui/novatui/ui/overlay"
 	"github.com/novatui/novatui/ui/text"
 	"github.com/novatui/novatui/ui/theme"
 	"github.com/novatui/novatui/workflows/engine"
@@ -146,103 +145,13 @@ func summary(st engine.Stage) (n int, short string) {
 	for _, step := range st.Steps {
 		for _, c := range step.Commands {
 			n++
-			if line := text.Clean(c.Command.Short()); !seen[line] {
+			bare := c.Command
+			bare.Env = nil // addresses and certificates, in front of what matters
+			if line := text.Clean(bare.Short()); !seen[line] {
 				seen[line] = true
 				parts = append(parts, line)
 			}
 		}
 	}
 	return n, strings.Join(parts, "; ")
-}
-
-// commandLines is the commands of a stage under its line, each cut to one
-// line; the viewer has them in full.
-func (s *Session) commandLines(st engine.Stage, w int) []string {
-	var out []string
-	for _, step := range st.Steps {
-		out = append(out, text.Cut("       "+s.T.S(theme.Plain, s.P.S(step.Title))+s.T.S(theme.Dim, "  "+step.Node), w))
-		for _, c := range step.Commands {
-			out = append(out, text.Cut("         "+s.T.S(theme.Command, text.Clean(c.Command.Line())), w))
-		}
-	}
-	return out
-}
-
-// exact is every command of a plan in full.
-func (s *Session) exact(p engine.Plan, w int) []string {
-	var out []string
-	for i, st := range p.Stages {
-		if i > 0 {
-			out = append(out, "")
-		}
-		out = append(out, s.T.S(theme.Accent, text.Cut(fmt.Sprintf("%d  %s", i+1, s.P.S(st.Title)), w)))
-		for _, step := range st.Steps {
-			out = append(out, s.stepLines(step, w)...)
-		}
-	}
-	return out
-}
-
-// stepLines is a step with what it runs and what it looks at, in full.
-func (s *Session) stepLines(step engine.Step, w int) []string {
-	effect := s.P.Or("ui.effect."+string(step.Effect), string(step.Effect))
-	token := theme.Dim
-	if step.Effect == "destroy" {
-		token = theme.Bad
-	}
-	out := []string{text.Cut("  "+s.T.S(theme.Strong, s.P.S(step.Title))+"  "+s.T.S(token, effect)+s.T.S(theme.Dim, "  "+step.Node), w)}
-	for _, c := range step.Commands {
-		for j, l := range text.Wrap(text.Clean(c.Command.Line()), max(20, w-6)) {
-			lead := "      "
-			if j == 0 {
-				lead = "    $ "
-			}
-			out = append(out, s.T.S(theme.Dim, lead)+s.T.S(theme.Command, l))
-		}
-		if c.Command.Stdin != "" {
-			for _, l := range strings.Split(strings.TrimRight(c.Command.Redact(c.Command.Stdin), "\n"), "\n") {
-				out = append(out, text.Cut("      "+s.T.S(theme.Dim, "< "+text.Clean(l)), w))
-			}
-		}
-	}
-	if n := len(step.Checks); n > 0 {
-		out = append(out, text.Cut("    "+s.T.S(theme.Dim, s.P.T("ui.review.checks", "n", n)), w))
-	}
-	return out
-}
-
-// script is a plan's commands as text that can be copied.
-func script(p engine.Plan) string {
-	var b strings.Builder
-	for i, st := range p.Stages {
-		fmt.Fprintf(&b, "# %d %s\n", i+1, st.ID)
-		for _, step := range st.Steps {
-			for _, c := range step.Commands {
-				fmt.Fprintf(&b, "# %s\n%s\n", c.Node, c.Command.Line())
-			}
-		}
-	}
-	return b.String()
-}
-
-// stageText opens why each step of a stage is done and what a failure means.
-func (s *Session) stageText(st engine.Stage) overlay.Overlay {
-	return overlay.NewViewer(s.Kit, msg.M("ui.runbook.title", "procedure", st.Title), func(w int) []string {
-		return s.stageDetail(st, w)
-	})
-}
-
-func (s *Session) stageDetail(st engine.Stage, w int) []string {
-	var out []string
-	for i, step := range st.Steps {
-		if i > 0 {
-			out = append(out, "")
-		}
-		out = append(out, s.stepLines(step, w)...)
-		out = append(out, indent(s.para(theme.Plain, step.Why, w-4, 20), 4)...)
-		if !step.IfItFails.Zero() {
-			out = append(out, indent(s.para(theme.Warn, msg.M("ui.review.ifitfails", "text", step.IfItFails), w-4, 20), 4)...)
-		}
-	}
-	return out
 }

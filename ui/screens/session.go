@@ -210,6 +210,13 @@ func (s *Session) Apply(m FactsCollected) {
 	s.see(m.Facts)
 }
 
+// Forget makes what was judged void: a run has changed the cluster, and the
+// old judgement must not be shown as the present one.
+func (s *Session) Forget() {
+	s.HaveFacts = false
+	s.Verdict, s.Assessed = etcdops.Verdict{}, nil
+}
+
 // see remembers when each endpoint last answered.
 func (s *Session) see(f etcdops.Facts) {
 	if s.seen == nil {

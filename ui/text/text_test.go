@@ -62,6 +62,20 @@ func TestCleanLeavesNothingThatMovesTheCursor(t *testing.T) {
 	}
 }
 
+func TestCompact(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"level":"warn","ts":"2026-11-21T08:54:04Z","caller":"a.go:1","msg":"apply took too long","took":"1s","n":3}`: "warn: apply took too long  n=3  took=1s",
+		`{"level":"error","msg":"failed","error":"disk full"}`:                                                         "error: failed: disk full",
+		`{"level":"error","no":"message"}`:                                                                             `{"level":"error","no":"message"}`,
+		`{"level":"broken`:                                                                                             `{"level":"broken`,
+		"panic: failed":                                                                                                "panic: failed",
+	} {
+		if got := Compact(line); got != want {
+			t.Errorf("%s\ngives %q, want %q", line, got, want)
+		}
+	}
+}
+
 func TestSwitch(t *testing.T) {
 	p := New("en")
 	p.Switch()
