@@ -30,7 +30,8 @@ type Node struct {
 	// Jump is an ssh destination (user@host:port, several with commas) to go
 	// through; empty means ssh_config's ProxyJump, "none" means directly.
 	Jump string `json:"jump,omitempty"`
-	// IdentityFiles are private keys to offer besides the agent's.
+	// IdentityFiles are the private keys to offer, instead of ssh_config's and
+	// of what else the agent holds; the agent may sign for them.
 	IdentityFiles []string `json:"identity_files,omitempty"`
 	// KnownHosts are the known_hosts files to check against instead of the
 	// user's and the system's.

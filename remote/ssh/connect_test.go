@@ -285,8 +285,13 @@ func TestJumpHosts(t *testing.T) {
 	}
 
 	target.SilentBanner.Store(true)
+	o := patient()
+	o.Timeouts.HostKey = 3 * time.Second // for each host on the way
 	faster(t, 10*time.Second, func() {
-		fails(t, New(quick()), n, remote.ErrUnreachable, "no answer within 0.7 s while checking the host key")
+		err := fails(t, New(o), n, remote.ErrUnreachable, "no answer within 3 s while checking the host key")
+		if strings.Contains(err.Error(), "jump host") {
+			t.Errorf("the jump hosts answered: %v", err)
+		}
 	})
 	target.Stop()
 	fails(t, New(patient()), n, remote.ErrUnreachable, "the jump host cannot reach "+target.Addr())

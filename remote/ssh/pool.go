@@ -103,8 +103,12 @@ func (p *Pool) get(ctx context.Context, n remote.Node, progress func(remote.Phas
 	}
 	if e.conn != nil {
 		if alive(e.conn) {
-			defer p.mu.Unlock()
-			return e.conn, nil
+			c := e.conn
+			p.mu.Unlock()
+			if progress != nil {
+				progress(remote.PhaseReady)
+			}
+			return c, nil
 		}
 		p.drop(e)
 	}

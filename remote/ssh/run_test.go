@@ -244,8 +244,8 @@ func TestCloseEndsRunningCommands(t *testing.T) {
 
 func TestServerThatOpensNoSession(t *testing.T) {
 	s := newServer(t, remotetest.ServerOptions{})
-	o := quick()
-	o.Timeouts.Privilege, o.Timeouts.HostKey, o.Timeouts.Auth = 20*time.Second, 20*time.Second, 20*time.Second
+	o := patient()
+	o.Timeouts.Session = 2 * time.Second
 	c := connect(t, o, s.Node("n1"))
 	s.SilentOpen.Store(true)
 	faster(t, 5*time.Second, func() {
