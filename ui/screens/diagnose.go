@@ -163,7 +163,7 @@ func (d *Diagnose) Lines(w, h int) []string {
 		left := s.pack(h, block{lines: head, rank: 1, min: 2}, block{lines: s.memberTable(rows, d.at, lw)}, block{lines: d.advice(lw)},
 			block{lines: s.runbookLines(s.Verdict.Recommended.Procedure, lw), rank: 1})
 		rw := w - lw - 6
-		right := s.pack(h, block{lines: s.card(at, rw, 3)}, block{lines: s.evidence(at, rw), rank: 1})
+		right := s.pack(h, block{lines: append(s.card(at, rw, 3), "")}, block{lines: s.evidence(at, rw), rank: 1})
 		return columns(left, right, lw, 6)
 	}
 	logs := max(1, min(8, (h-14)/3))

@@ -101,10 +101,14 @@ func (e *Execute) doing() msg.Msg {
 			title = msg.Raw(a.step)
 		}
 		others := len(e.active) - 1
+		named := strings.Contains(e.s.P.S(title), node) // the title names the node
+		if others > 0 && named {
+			return msg.M("ui.execute.doing-there-others", "title", title, "note", e.notes[node], "n", others)
+		}
 		if others > 0 {
 			return msg.M("ui.execute.doing-others", "title", title, "node", node, "note", e.notes[node], "n", others)
 		}
-		if strings.Contains(e.s.P.S(title), node) { // the title names the node
+		if named {
 			return msg.M("ui.execute.doing-there", "title", title, "note", e.notes[node])
 		}
 		return msg.M("ui.execute.doing", "title", title, "node", node, "note", e.notes[node])

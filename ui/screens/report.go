@@ -2,6 +2,7 @@ package screens
 
 import (
 	"context"
+	"sort"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -163,6 +164,9 @@ func (r *Report) Lines(w, h int) []string {
 	if len(head) > 0 {
 		head[0] = s.T.S(token, s.T.Glyph(mark)) + " " + head[0]
 	}
+	if r.report.Path != "" {
+		head = append(head, text.Cut(s.T.S(theme.Dim, s.P.T("ui.report.path"))+" "+s.T.S(theme.Command, text.Clean(r.report.Path)), w))
+	}
 	if r.planning {
 		head = append(head, s.T.Status(theme.Busy, theme.Accent, text.Cut(s.P.T("ui.report.planning"), w-3)))
 	}
@@ -239,19 +243,11 @@ func (r *Report) rest(w int) []string {
 		lost = append(lost, indent(s.para(theme.Bad, m, w-2, 3), 2)...)
 	}
 	section("ui.report.section.lost", lost)
-	var changes []string
-	for _, c := range r.report.Changes {
-		for i, l := range text.Wrap(s.P.S(c.Text), max(10, min(w, readable)-14)) {
-			node := ""
-			if i == 0 {
-				node = c.Node
-			}
-			changes = append(changes, "  "+s.T.S(theme.Accent, text.Left(node, 11))+" "+l)
-		}
-	}
-	section("ui.report.section.changes", changes)
-	files := []string{text.Cut("  "+s.P.T("ui.report.path")+"  "+s.T.S(theme.Command, r.report.Path), w)}
+	var files []string
 	for _, f := range r.report.Files {
+		if f.Path == r.report.Path {
+			continue // it stands below the headline
+		}
 		where := f.Path
 		if f.Node != "" {
 			where = f.Node + ":" + f.Path
@@ -259,11 +255,35 @@ func (r *Report) rest(w int) []string {
 		files = append(files, text.Cut("  "+s.P.S(f.Title)+"  "+s.T.S(theme.Command, text.Clean(where)), w))
 	}
 	section("ui.report.section.files", files)
+	section("ui.report.section.changes", r.changes(w))
 	var cleanup []string
 	for _, c := range r.report.Cleanup {
 		cleanup = append(cleanup, text.Cut("  "+s.T.S(theme.Accent, text.Left(c.Node, 11))+" "+s.T.S(theme.Command, text.Clean(c.Line)), w))
 	}
 	section("ui.report.section.cleanup", cleanup)
+	return out
+}
+
+// changes is what was done, node by node.
+func (r *Report) changes(w int) []string {
+	s := r.s
+	var nodes []string
+	byNode := map[string][]string{}
+	for _, c := range r.report.Changes {
+		if byNode[c.Node] == nil {
+			nodes = append(nodes, c.Node)
+		}
+		byNode[c.Node] = append(byNode[c.Node], text.Wrap(s.P.S(c.Text), max(10, min(w, readable)-14))...)
+	}
+	sort.Strings(nodes)
+	var out []string
+	for _, node := range nodes {
+		name := node
+		for _, l := range byNode[node] {
+			out = append(out, "  "+s.T.S(theme.Accent, text.Left(name, 11))+" "+l)
+			name = ""
+		}
+	}
 	return out
 }
 

@@ -132,7 +132,10 @@ func (r *Review) stageLine(i int, st engine.Stage, titles, w int) string {
 		line += t.S(theme.Bad, r.s.P.T("ui.review.destroys")) + "  "
 	}
 	n, short := summary(st)
-	if n == 1 {
+	switch n {
+	case 0:
+		return text.Cut(line+t.S(theme.Dim, r.s.P.T("ui.review.looks")), w)
+	case 1:
 		return text.Cut(line+t.S(theme.Dim, short), w)
 	}
 	return text.Cut(line+t.S(theme.Dim, t.Glyph(arrow)+" "+r.s.P.T("ui.review.ncommands", "n", n)+"  "+short), w)

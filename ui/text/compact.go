@@ -3,14 +3,22 @@ package text
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"sort"
 	"strings"
 )
 
-// Compact makes a line of etcd's JSON log readable in a narrow place: its
-// level, its message, then what else it says, without the time and the place
-// in the source. Any other line comes back as it is.
+// console is a line of the log that etcdctl and etcdutl print: time, level,
+// perhaps a logger, the place in the source, then what it says.
+var console = regexp.MustCompile(`^\d{4}-\d\d-\d\dT[0-9:.]+(?:Z|[+-][0-9:]+)\s+(debug|info|warn|error|panic|fatal)\s+(?:\S+\s+)?\S+\.go:\d+\s+(.*)$`)
+
+// Compact makes a line of etcd's log readable in a narrow place: its level,
+// its message, then what else it says, without the time and the place in the
+// source. Any other line comes back as it is.
 func Compact(line string) string {
+	if m := console.FindStringSubmatch(line); m != nil {
+		return m[1] + ": " + m[2]
+	}
 	if !strings.HasPrefix(line, `{"level":"`) || len(line) > 16<<10 {
 		return line
 	}

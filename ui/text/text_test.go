@@ -67,8 +67,10 @@ func TestCompact(t *testing.T) {
 		`{"level":"warn","ts":"2026-11-21T08:54:04Z","caller":"a.go:1","msg":"apply took too long","took":"1s","n":3}`: "warn: apply took too long  n=3  took=1s",
 		`{"level":"error","msg":"failed","error":"disk full"}`:                                                         "error: failed: disk full",
 		`{"level":"error","no":"message"}`:                                                                             `{"level":"error","no":"message"}`,
-		`{"level":"broken`:                                                                                             `{"level":"broken`,
-		"panic: failed":                                                                                                "panic: failed",
+		"2026-11-21T09:01:16Z  info  bbolt  bbolt@v1.5.0/db.go:327  Opening db file":                                   "info: Opening db file",
+		"2026-11-21T09:01:16+03:00\tinfo\tschema/membership.go:125\tTrimming":                                          "info: Trimming",
+		`{"level":"broken`: `{"level":"broken`,
+		"panic: failed":    "panic: failed",
 	} {
 		if got := Compact(line); got != want {
 			t.Errorf("%s\ngives %q, want %q", line, got, want)
