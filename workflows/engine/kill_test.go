@@ -86,7 +86,8 @@ func deadly() *Builder {
 func child(t *testing.T, env ...string) (status int, killed bool, out string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), env...)
+	// The race detector lets a process linger for a second at its end.
+	cmd.Env = append(append(os.Environ(), "GORACE=atexit_sleep_ms=0"), env...)
 	b, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
