@@ -1,6 +1,9 @@
 package main
 
 import (
+	"slices"
+	"time"
+
 	"github.com/novatui/novatui/assets/msg"
 	"github.com/novatui/novatui/etcdops"
 	"github.com/novatui/novatui/workflows/engine"
@@ -99,10 +102,14 @@ type guardJSON struct {
 	Override string `json:"override,omitempty"`
 }
 
+// snapshotOnNode is a snapshot file as it was found; what is in it is looked at
+// when a plan is made.
 type snapshotOnNode struct {
 	Node      string `json:"node"`
 	Path      string `json:"path"`
 	SizeBytes int64  `json:"size_bytes"`
+	// Taken is what its name says, else when the file was last written.
+	Taken time.Time `json:"taken"`
 }
 
 // membersAsJSON joins verdict and facts, member by member.
@@ -186,13 +193,19 @@ func guardsAsJSON(findings []engine.Finding, pr *msg.Printer) []guardJSON {
 	return out
 }
 
+// snapshotsAsJSON lists the snapshots of all nodes, newest first.
 func snapshotsAsJSON(f etcdops.Facts) []snapshotOnNode {
 	out := []snapshotOnNode{}
 	for _, n := range f.Nodes {
 		for _, s := range n.Snapshots {
-			out = append(out, snapshotOnNode{Node: n.Node, Path: s.Path, SizeBytes: s.SizeBytes})
+			taken := s.TakenAt
+			if taken.IsZero() {
+				taken = s.Modified
+			}
+			out = append(out, snapshotOnNode{Node: n.Node, Path: s.Path, SizeBytes: s.SizeBytes, Taken: taken})
 		}
 	}
+	slices.SortStableFunc(out, func(a, b snapshotOnNode) int { return b.Taken.Compare(a.Taken) })
 	return out
 }
 

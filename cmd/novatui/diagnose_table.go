@@ -9,6 +9,7 @@ import (
 
 	"github.com/novatui/novatui/assets/msg"
 	"github.com/novatui/novatui/etcdops"
+	"github.com/novatui/novatui/remote"
 	"github.com/novatui/novatui/workflows"
 )
 
@@ -119,10 +120,10 @@ func writeCause(b *strings.Builder, c causeJSON, pr *msg.Printer) {
 		fmt.Fprintf(b, "  | %s: %s\n", source, oneLine(e.Text))
 	}
 	for _, do := range c.Do {
-		b.WriteString(wrap(do, "  + ", textWidth) + "\n")
+		b.WriteString(bullet(do, "  + ", textWidth) + "\n")
 	}
 	for _, not := range c.DoNot {
-		b.WriteString(wrap(pr.T("cmd.diagnose.do-not", "what", not), "  - ", textWidth) + "\n")
+		b.WriteString(bullet(pr.T("cmd.diagnose.do-not", "what", not), "  - ", textWidth) + "\n")
 	}
 }
 
@@ -148,19 +149,37 @@ func writeAdvice(b *strings.Builder, d diagnoseJSON, pr *msg.Printer) {
 		b.WriteString(wrap(line, "  ", textWidth) + "\n")
 	}
 	if r := d.Recommended; planProcedure(etcdops.Procedure(r.Procedure)) {
-		fmt.Fprintf(b, "\n%s\n  %s\n", pr.T("cmd.diagnose.next"), planCommand(r))
+		writeSnapshots(b, d, pr)
+		fmt.Fprintf(b, "\n%s\n  %s\n", pr.T("cmd.diagnose.next"), planCommand(r, d.Snapshots))
+	}
+}
+
+// writeSnapshots lists what a restore could start from, newest first, when a
+// restore is recommended.
+func writeSnapshots(b *strings.Builder, d diagnoseJSON, pr *msg.Printer) {
+	if d.Recommended.Procedure != string(etcdops.ProcedureRestore) {
+		return
+	}
+	b.WriteString("\n" + pr.T("cmd.diagnose.snapshots") + "\n")
+	for _, s := range d.Snapshots {
+		fmt.Fprintf(b, "  %s  %9s  %s\n", stamp(s.Taken), bytesText(s.SizeBytes), oneLine(s.Node+":"+s.Path))
 	}
 }
 
 // planProcedure reports whether `novatui plan` can make a plan of it.
 func planProcedure(p etcdops.Procedure) bool { return slices.Contains(planned, string(p)) }
 
-// planCommand is the command line that plans the recommendation.
-func planCommand(r recommendedJSON) string {
+// planCommand is the command line that plans the recommendation, for a restore
+// with the newest snapshot.
+func planCommand(r recommendedJSON, snapshots []snapshotOnNode) string {
 	parts := []string{"novatui plan", r.Procedure}
 	switch etcdops.Procedure(r.Procedure) {
 	case etcdops.ProcedureRestore:
-		return strings.Join(append(parts, "--snapshot NODE:PATH"), " ")
+		newest := "NODE:PATH"
+		if len(snapshots) > 0 {
+			newest = remote.Quote(snapshots[0].Node + ":" + snapshots[0].Path)
+		}
+		return strings.Join(append(parts, "--snapshot", newest), " ")
 	case etcdops.ProcedureSalvage:
 		return strings.Join(parts, " ")
 	default:

@@ -201,7 +201,11 @@ func blocking(plan engine.Plan, overrides map[string]string) []engine.Finding {
 func (p *program) refuse(procedure string, blocked []engine.Finding) error {
 	pr := p.msgs()
 	for _, g := range blocked {
-		p.say("%s %s: %s", pr.T("cmd.guard.block"), g.ID, oneLine(pr.S(g.Reason)))
+		line := pr.T("cmd.guard.block") + " " + g.ID + ": " + oneLine(pr.S(g.Reason))
+		if g.Fact != "" {
+			line += " [" + oneLine(g.Fact) + "]"
+		}
+		p.say("%s", line)
 		if g.Override != "" {
 			p.say("  %s", pr.T("cmd.guard.override", "flag", remote.Quote(g.ID+"="+g.Override)))
 		}

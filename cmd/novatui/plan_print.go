@@ -16,6 +16,21 @@ func writePlanText(w io.Writer, plan engine.Plan, pr *msg.Printer) error {
 	var b strings.Builder
 	b.WriteString(wrap(pr.T("cmd.plan.head", "title", plan.Title, "cluster", plan.Cluster,
 		"environment", plan.Environment), "", textWidth) + "\n")
+	// A plan that a guard blocks for good has no stages.
+	if len(plan.Stages) > 0 {
+		writeStages(&b, plan, pr)
+	}
+	b.WriteString("\n")
+	writeGuards(&b, plan, pr)
+	fmt.Fprintf(&b, "\n%s\n", pr.T("cmd.plan.hash", "hash", plan.Hash))
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("writing the plan: %w", err)
+	}
+	return nil
+}
+
+// writeStages prints what a plan keeps and loses, and what it does.
+func writeStages(b *strings.Builder, plan engine.Plan, pr *msg.Printer) {
 	b.WriteString(wrap(pr.T("cmd.plan.size", "stages", pr.T("cmd.plan.stages", "n", len(plan.Stages)),
 		"seconds", int(plan.Estimate)), "", textWidth) + "\n")
 	for _, m := range append([]msg.Msg{plan.Kept, plan.NoReturn}, plan.Lost...) {
@@ -24,22 +39,16 @@ func writePlanText(w io.Writer, plan engine.Plan, pr *msg.Printer) error {
 		}
 	}
 	for i, stage := range plan.Stages {
-		fmt.Fprintf(&b, "\n%2d  %s", i+1, oneLine(pr.S(stage.Title)))
+		fmt.Fprintf(b, "\n%2d  %s", i+1, oneLine(pr.S(stage.Title)))
 		if stage.ID == plan.NoReturnStage && stage.ID != "" {
 			b.WriteString("   <- " + pr.T("cmd.plan.no-return"))
 		}
 		b.WriteString("\n")
 		for _, step := range stage.Steps {
-			writeStep(&b, step, pr)
+			writeStep(b, step, pr)
 		}
 	}
-	b.WriteString("\n" + wrap(pr.T("cmd.plan.scripts"), "", textWidth) + "\n\n")
-	writeGuards(&b, plan, pr)
-	fmt.Fprintf(&b, "\n%s\n", pr.T("cmd.plan.hash", "hash", plan.Hash))
-	if _, err := io.WriteString(w, b.String()); err != nil {
-		return fmt.Errorf("writing the plan: %w", err)
-	}
-	return nil
+	b.WriteString("\n" + wrap(pr.T("cmd.plan.scripts"), "", textWidth) + "\n")
 }
 
 func writeStep(b *strings.Builder, step engine.Step, pr *msg.Printer) {

@@ -85,9 +85,5 @@ func (s site) CountKeys(ctx context.Context, node string) (int64, error) {
 	if !ok {
 		return 0, fmt.Errorf("counting keys: no node %q", node)
 	}
-	keys, err := s.collector.CountKeys(ctx, n)
-	if err != nil {
-		return 0, fmt.Errorf("counting keys through %s: %w", node, err)
-	}
-	return keys, nil
+	return s.collector.CountKeys(ctx, n)
 }

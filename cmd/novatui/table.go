@@ -73,6 +73,16 @@ func oneLine(s string) string {
 // wrap breaks text at spaces so that lines stay within width columns, and puts
 // prefix before each. A word longer than that keeps its own line.
 func wrap(text, prefix string, width int) string {
+	return wrapItem(text, prefix, prefix, width)
+}
+
+// bullet is wrap for an item of a list: its mark stands before the first line
+// only.
+func bullet(text, mark string, width int) string {
+	return wrapItem(text, mark, strings.Repeat(" ", lipgloss.Width(mark)), width)
+}
+
+func wrapItem(text, prefix, next string, width int) string {
 	width = max(width-lipgloss.Width(prefix), 20)
 	var lines []string
 	for _, paragraph := range strings.Split(remote.Clean(text), "\n") {
@@ -80,7 +90,7 @@ func wrap(text, prefix string, width int) string {
 		for _, word := range strings.Fields(paragraph) {
 			if line != "" && lipgloss.Width(line)+1+lipgloss.Width(word) > width {
 				lines = append(lines, prefix+line)
-				line = ""
+				line, prefix = "", next
 			}
 			if line != "" {
 				line += " "
@@ -88,6 +98,7 @@ func wrap(text, prefix string, width int) string {
 			line += word
 		}
 		lines = append(lines, prefix+line)
+		prefix = next
 	}
 	return strings.Join(lines, "\n")
 }
