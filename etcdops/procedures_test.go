@@ -143,8 +143,11 @@ func TestRestoreWithTheBuilders(t *testing.T) {
 	archive(t, snapshot+".tar.gz", entry{"opt/backup/" + name, '0', read(t, snapshot)})
 	packed, err := h.InspectSnapshot(t.Context(), c.conns["master-1"], snapshot+".tar.gz", tag)
 	if err != nil || !packed.Sound() || packed.SHA256 != s.SHA256 || packed.PathSHA256 == s.SHA256 ||
-		packed.Plain != filepath.Join(h.RunDir(tag), name) {
+		packed.Plain != filepath.Join(h.RunDir(tag+"-look"), name) {
 		t.Fatalf("inspected %+v, %v", packed, err)
+	}
+	if left, err := filepath.Glob(h.RunDir("*-look")); err != nil || len(left) > 0 {
+		t.Errorf("looking at an archive left %v, %v", left, err)
 	}
 	bad := []byte(read(t, snapshot))
 	bad[len(bad)/2] ^= 1

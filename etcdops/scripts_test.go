@@ -47,9 +47,13 @@ func TestScriptsPassShellcheck(t *testing.T) {
 
 // TestScriptsDeleteNothing keeps the promise that no tool of ours removes data:
 // the only thing that ever goes away is an empty directory (rmdir refuses any
-// other).
+// other), and the copy that was unpacked to look into an archive: a refused
+// restore must leave nothing behind (TestDiscardTakesOnlyItsCopy).
 func TestScriptsDeleteNothing(t *testing.T) {
 	for _, name := range allScripts(t) {
+		if name == "discard.sh" {
+			continue
+		}
 		text := scriptText(name)
 		for _, word := range []string{`\brm\b`, `\bunlink\b`, `-delete\b`, `\bshred\b`, `\btruncate\b`, `\bmkfs`, `\bdd\b`, `mv -f`} {
 			if m := regexp.MustCompile(word).FindString(text); m != "" {

@@ -22,7 +22,7 @@ type SnapshotFacts struct {
 	Node string `json:"node"`
 	Path string `json:"path"` // as it was given, perhaps an archive
 	// Plain is the .db file that was looked at: Path itself, or what was
-	// unpacked from it into the run folder and still lies there.
+	// unpacked from it for the look and is gone again.
 	Plain     string `json:"plain"`
 	SizeBytes int64  `json:"size_bytes"` // of Plain
 	SHA256    string `json:"sha256"`     // of Plain, the whole file
@@ -89,14 +89,26 @@ func (h Host) InspectCommands(file, tag string) ([]remote.Command, error) {
 	if h.Facts.Versions.CanHashKV() {
 		err = firstErr(err, add(h.SnapshotHashKV(plain, tag)))
 	}
-	return cs, err
+	return cs, firstErr(err, add(h.Discard(file, tag)))
 }
 
-// InspectSnapshot looks at a snapshot file on a node. An archive is unpacked
-// into the run folder of tag, where the plain file stays for the restore. The
-// error is for a file that cannot be looked at at all; a file that is broken
-// is told in the facts.
+// lookTag ends the tags of run folders that hold a copy to look at only.
+const lookTag = "-look"
+
+// Discard takes away what a look at a snapshot wrote into the run folder of
+// tag; the snapshot itself is never there. Only tags of looks are accepted.
+func (h Host) Discard(file, tag string) (remote.Command, error) {
+	c := h.script("discard.sh", remote.Change, fileTimeout, "take the copy in "+h.RunDir(tag)+" away again",
+		h.Path(RunsDir), tag, path.Base(h.PlainPath(file, tag)))
+	return c, firstErr(validateTag(tag), validatePath(file))
+}
+
+// InspectSnapshot looks at a snapshot file on a node and leaves nothing there:
+// of an archive it unpacks a copy into a run folder of its own (named by tag)
+// and takes it away again, also when something failed. The error is for a file
+// that cannot be looked at at all; a file that is broken is told in the facts.
 func (h Host) InspectSnapshot(ctx context.Context, conn remote.Conn, file, tag string) (SnapshotFacts, error) {
+	tag += lookTag
 	s := SnapshotFacts{Node: h.Facts.Node, Path: file, Plain: h.PlainPath(file, tag)}
 	cs, err := h.InspectCommands(file, tag)
 	if err != nil {
@@ -105,21 +117,24 @@ func (h Host) InspectSnapshot(ctx context.Context, conn remote.Conn, file, tag s
 	if n, ok := ParseSnapshotName(path.Base(file)); ok {
 		s.Name = &n
 	}
-	for _, c := range cs {
-		ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-		res, err := conn.Run(ctx, c, remote.Streams{})
-		cancel()
-		if err == nil {
-			err = s.take(h, tag, c, res)
+	for i, c := range cs {
+		if last := i == len(cs)-1; err != nil && !last {
+			continue // only the copy is still taken away
 		}
-		if err != nil {
-			return s, fmt.Errorf("inspecting %s: %w", file, err)
+		ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+		res, runErr := conn.Run(ctx, c, remote.Streams{})
+		cancel()
+		if runErr == nil {
+			runErr = s.take(h, tag, c, res)
+		}
+		if runErr != nil && err == nil {
+			err = fmt.Errorf("inspecting %s: %w", file, runErr)
 		}
 	}
 	if s.PathSHA256 == "" {
 		s.PathSHA256, s.PathBytes = s.SHA256, s.SizeBytes
 	}
-	return s, nil
+	return s, err
 }
 
 // take reads the answer of one of InspectCommands.
