@@ -135,13 +135,58 @@ func (w *world) keepElsewhere(from, repaired string) []engine.Step {
 	return nil
 }
 
-// verifySnapshot unpacks the chosen snapshot into the run folder of its own
-// node and checks it there, before it goes anywhere.
+// verifySnapshot checks the chosen snapshot on its own node, before it goes
+// anywhere. An archive is unpacked into the run folder there; a plain database
+// is used where it lies.
 func (w *world) verifySnapshot(b bundle) engine.Step {
-	s := w.fetch(b, b.node)
-	s.ID = "verify/" + b.node
-	s.Title, s.Why, s.IfItFails = msg.M("step.verify.title", "path", b.path, "node", b.node), msg.M("step.verify.why"), msg.M("step.verify.fail")
+	h, db := w.host(b.node), w.dbPath(b, b.node)
+	check, checkErr := h.CheckSnapshot(db)
+	status, statusErr := h.SnapshotStatus(db)
+	s := engine.Step{
+		ID: "verify/" + b.node, Node: b.node, Effect: remote.Read,
+		Title: msg.M("step.verify.title", "path", b.path, "node", b.node), Why: msg.M("step.verify.why"), IfItFails: msg.M("step.verify.fail"),
+		Checks: []engine.NodeCommand{w.on(b.node, check, checkErr), w.on(b.node, status, statusErr)},
+		Verify: func(ctx context.Context, x *engine.Exec) error {
+			return w.sameSnapshot(ctx, x, b.node, b, check, status)
+		},
+	}
+	if !b.archive {
+		return s
+	}
+	mkdir, mkErr := h.MakeRunDir(w.request.Tag)
+	unpack, unpackErr := h.Unpack(b.path, db, max(b.maxBytes, 1))
+	stat, statErr := h.Stat(db)
+	stat.Quiet = true
+	s.Effect = remote.Change
+	s.Commands = []engine.NodeCommand{w.on(b.node, mkdir, mkErr), w.on(b.node, unpack, unpackErr)}
+	s.Checks = append(s.Checks, w.on(b.node, stat, statErr))
+	s.Probe = w.arrived(b, b.node, stat, check, status)
+	s.Do = runAll(s.Commands)
+	s.Verify = func(ctx context.Context, x *engine.Exec) error { return verified(s.Probe(ctx, x)) }
 	return s
+}
+
+// dbPath is where the plain database of a bundle lies, or will lie, on a node.
+func (w *world) dbPath(b bundle, node string) string {
+	if node == b.node && !b.archive {
+		return b.path
+	}
+	return w.snapshotPath(node)
+}
+
+// arrived probes whether a node has the plain database. One that is there and
+// is another is an error: it is never overwritten.
+func (w *world) arrived(b bundle, node string, stat, check, status remote.Command) func(context.Context, *engine.Exec) (engine.Probed, error) {
+	return func(ctx context.Context, x *engine.Exec) (engine.Probed, error) {
+		found, err := w.stat(ctx, x, node, stat)
+		if err != nil {
+			return engine.Unknown, err
+		}
+		if !found[w.dbPath(b, node)].Exists() {
+			return engine.NotDone, nil
+		}
+		return engine.Done, w.sameSnapshot(ctx, x, node, b, check, status)
+	}
 }
 
 // distribute puts the snapshot on every other node.
@@ -182,16 +227,7 @@ func (w *world) fetch(b bundle, node string) engine.Step {
 	if b.archive {
 		s.Commands = append(s.Commands, w.on(node, unpack, unpackErr))
 	}
-	s.Probe = func(ctx context.Context, x *engine.Exec) (engine.Probed, error) {
-		found, err := w.stat(ctx, x, node, stat)
-		if err != nil {
-			return engine.Unknown, err
-		}
-		if !found[dest].Exists() {
-			return engine.NotDone, nil
-		}
-		return engine.Done, w.sameSnapshot(ctx, x, node, b, check, status)
-	}
+	s.Probe = w.arrived(b, node, stat, check, status)
 	s.Do = func(ctx context.Context, x *engine.Exec) error {
 		if _, err := x.Run(ctx, node, mkdir); err != nil {
 			return err
@@ -260,7 +296,7 @@ func (w *world) restoreBeside(b bundle, node string) engine.Step {
 		bump = etcdops.DefaultBump
 	}
 	restore, err := h.RestoreSnapshot(etcdops.Restore{
-		Snapshot: w.snapshotPath(node), Name: n.Env.Name(), PeerURLs: n.Env.PeerURLs(),
+		Snapshot: w.dbPath(b, node), Name: n.Env.Name(), PeerURLs: n.Env.PeerURLs(),
 		InitialCluster: w.wholeCluster(), Token: w.freshToken(), Bump: bump, SkipHashCheck: b.skipHash, Tag: w.request.Tag,
 	})
 	staging := etcdops.StagingPath(n.Data, w.request.Tag)
