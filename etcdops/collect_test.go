@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -204,6 +206,36 @@ func TestCollectUnreachableAndHanging(t *testing.T) {
 		t.Errorf("the node out of reach: %+v", away)
 	}
 	t.Logf("collected in %d ms", f.Took)
+}
+
+func TestReadyz(t *testing.T) {
+	status := http.StatusOK
+	api := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		fmt.Fprint(w, "ok")
+	}))
+	defer api.Close()
+	n := remote.Node{Name: "n", Root: tree(t, map[string]string{"etc/etcd.env": "ETCD_NAME=x\n"})}
+	cfg := Config{EnvFile: "/etc/etcd.env", Readyz: api.URL + "/readyz"}
+	col := NewCollector(cfg, []remote.Node{n}, oneConn{&localConn{node: n}})
+	ask := func() ReadyzFacts {
+		f, err := col.Collect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.Nodes[0].Readyz
+	}
+	if r := ask(); !r.Asked || !r.OK || r.Answer != "ok" {
+		t.Errorf("ready: %+v", r)
+	}
+	status = http.StatusInternalServerError
+	if r := ask(); !r.Asked || r.OK || !strings.HasPrefix(r.Answer, "500") {
+		t.Errorf("not ready: %+v", r)
+	}
+	api.Close()
+	if r := ask(); !r.Asked || r.OK {
+		t.Errorf("nobody there: %+v", r)
+	}
 }
 
 func TestCollectRefusesOtherPlatforms(t *testing.T) {

@@ -94,6 +94,13 @@ func TestMoveAsideOfAMountPoint(t *testing.T) {
 			t.Errorf("%v: a mount point was to be renamed: status %d", shell, status)
 		}
 		aside := data + "/novatui-tag"
+		// A power cut in the middle left a part behind.
+		if err := os.Mkdir(aside+".part", 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(data+"/with space", aside+".part/with space"); err != nil {
+			t.Fatal(err)
+		}
 		for _, want := range []string{"moved", "already"} {
 			out, errOut, status := runScript(shell, "", "move-aside.sh", data, aside, "1")
 			if status != 0 || ScriptResult([]byte(out)) != want {
@@ -110,6 +117,10 @@ func TestMoveAsideOfAMountPoint(t *testing.T) {
 			t.Fatal(err)
 		}
 		write(t, aside+".new/member/db", "new")
+		if _, _, status := runScript(shell, "", "place.sh", aside+".new", data, "1"); status != ExitRefused {
+			t.Errorf("%v: an incomplete restore was put in place: status %d", shell, status)
+		}
+		write(t, aside+".new.ok", "")
 		for _, want := range []string{"placed", "already"} {
 			out, errOut, status := runScript(shell, "", "place.sh", aside+".new", data, "1")
 			if status != 0 || ScriptResult([]byte(out)) != want || read(t, data+"/member/db") != "new" {
@@ -138,6 +149,15 @@ func mountTmpfs(t testing.TB, dir, size string) {
 			t.Errorf("umount: %v %s", err, out)
 		}
 	})
+}
+
+func TestPlaceNeverClaimsOldData(t *testing.T) {
+	for _, shell := range shells(t) {
+		dir := tree(t, member)
+		if _, _, status := runScript(shell, "", "place.sh", dir+"/etcd.novatui-t.new", dir+"/etcd", "0"); status != ExitRefused {
+			t.Errorf("%v: old data was taken for restored data: status %d", shell, status)
+		}
+	}
 }
 
 func TestScriptsRefuseInsanePaths(t *testing.T) {

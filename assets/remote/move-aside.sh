@@ -8,27 +8,30 @@ sane "$aside"
 if [ "$mount" = 1 ]; then
 	[ "${aside%/*}" = "$dir" ] || refuse "$aside is not inside $dir"
 	[ -d "$dir" ] && [ ! -L "$dir" ] || refuse "$dir is not a directory"
-	if [ -z "$(left_in "$dir")" ]; then
-		exists "$aside" && echo 'result=already' || echo 'result=nothing'
+	# What moves gathers under another name first: an ASIDE that is there is
+	# complete, also after a power cut in the middle.
+	part="$aside.part"
+	if exists "$aside"; then
+		[ -z "$(left_in "$dir")" ] || refuse "$aside exists already, and $dir is not free"
+		echo 'result=already'
+		exit 0
+	fi
+	if [ -z "$(left_in "$dir")" ] && ! exists "$part"; then
+		echo 'result=nothing'
 		exit 0
 	fi
 	not_held "$dir"
-	mkdir -p -- "$aside" || fail "mkdir $aside"
-	# Names collide when a run was stopped half-way and something was made
-	# again since: then nothing moves.
-	for f in "$dir"/* "$dir"/.[!.]* "$dir"/..?*; do
-		n=${f##*/}
-		case $n in 'lost+found' | novatui-*) continue ;; esac
-		exists "$f" && exists "$aside/$n" && refuse "$n is in $dir and in $aside"
-	done
+	mkdir -p -- "$part" || fail "mkdir $part"
 	for f in "$dir"/* "$dir"/.[!.]* "$dir"/..?*; do
 		n=${f##*/}
 		case $n in 'lost+found' | novatui-*) continue ;; esac
 		exists "$f" || continue
-		mv -- "$f" "$aside/$n" || fail "mv $f"
+		if exists "$part/$n"; then refuse "$n is in $dir and in $part"; fi
+		mv -- "$f" "$part/$n" || fail "mv $f"
 	done
-	settle "$dir"
 	[ -z "$(left_in "$dir")" ] || fail "$dir is not free"
+	mv -- "$part" "$aside" || fail "mv $part"
+	settle "$dir"
 	echo 'result=moved'
 	exit 0
 fi

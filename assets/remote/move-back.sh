@@ -3,6 +3,8 @@
 dir=$1 aside=$2 mount=$3
 sane "$dir"
 sane "$aside"
+# A move that was cut short in the middle of a mount point's contents.
+if [ "$mount" = 1 ] && ! exists "$aside" && exists "$aside.part"; then aside="$aside.part"; fi
 if ! exists "$aside"; then
 	[ -d "$dir" ] || refuse "neither $aside nor $dir is there"
 	echo 'result=already'

@@ -3,6 +3,8 @@
 staging=$1 dir=$2 mount=$3
 sane "$staging"
 sane "$dir"
+# Only a restore that came to its end has left its mark.
+[ -f "$staging.ok" ] || refuse "$staging.ok is not there: nothing complete was restored"
 if ! exists "$staging"; then
 	if [ -d "$dir" ] && ! is_empty "$dir"; then
 		echo 'result=already'

@@ -1,7 +1,7 @@
 # restore.sh STAGING WALSTAGING USER GROUP MODE LABEL TOOL…: runs the restore
 # tool, which must write into STAGING (and WALSTAGING), and gives the result
-# its owner. The mark of a complete restore is the file STAGING.ok beside it:
-# a directory without it is never used.
+# its owner. The mark of a complete restore is the file STAGING.ok beside it
+# (and WALSTAGING.ok): place.sh uses no directory without it.
 #include lib.sh
 staging=$1 wal=$2 user=$3 group=$4 mode=$5 selinux=$6
 shift 6
@@ -13,7 +13,8 @@ is_whole() {
 	return 1
 }
 if exists "$staging.ok"; then
-	is_whole || refuse "$staging.ok is there, but $staging is not complete"
+	# Without the directory it is in its place already.
+	! exists "$staging" || is_whole || refuse "$staging.ok is there, but $staging is not complete"
 	echo 'result=already'
 	exit 0
 fi
@@ -30,6 +31,10 @@ is_whole || fail "$1 made no complete data directory"
 give "$staging" "$user" "$group" "$mode" "$selinux" R
 [ -z "$wal" ] || give "$wal" "$user" "$group" "$mode" "$selinux" R
 sync
+if [ -n "$wal" ]; then
+	: >"$wal.ok" || fail "writing $wal.ok"
+	settle "$wal.ok"
+fi
 : >"$staging.ok" || fail "writing $staging.ok"
 settle "$staging.ok"
 echo 'result=restored'
