@@ -117,7 +117,7 @@ func unitState(n etcdops.NodeFacts) (etcdops.MemberState, msg.Msg) {
 		return etcdops.StateNotAnswering, why("not-answering", "error", shown(n.Endpoint.Error))
 	case "activating":
 		if u.Restarts > 0 || u.Sub == "auto-restart" {
-			return etcdops.StateStarting, why("retrying", "n", u.Restarts)
+			return etcdops.StateStarting, why("retrying", "n", max(1, u.Restarts))
 		}
 		return etcdops.StateStarting, why("starting")
 	case "failed":
