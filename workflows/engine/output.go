@@ -239,12 +239,15 @@ func (w *lineWriter) Write(b []byte) (int, error) {
 // lines takes complete lines out of the buffer.
 func (w *lineWriter) lines(out []shown) []shown {
 	for {
-		i := bytes.IndexAny(w.buf[w.scanned:], "\r\n")
+		// No further than a line may be long: what lies behind is looked at
+		// when its turn comes.
+		window := w.buf[w.scanned:min(len(w.buf), maxLine+w.redact.longest+1)]
+		i := lineEnd(window)
 		switch {
 		case i < 0 && len(w.buf) <= maxLine+w.redact.longest:
 			w.scanned = len(w.buf)
 			return out
-		case i < 0 || w.scanned+i > maxLine+w.redact.longest:
+		case i < 0:
 			at := w.redact.cut(w.buf, maxLine)
 			out = w.line(out, w.buf[:at])
 			w.drop(at)
@@ -269,6 +272,18 @@ func (w *lineWriter) lines(out []shown) []shown {
 		out = w.overwritten(out, text)
 		w.drop(end + 1)
 	}
+}
+
+// lineEnd is where the first carriage return or newline is, -1 if nowhere.
+func lineEnd(b []byte) int {
+	newline := bytes.IndexByte(b, '\n')
+	if newline >= 0 {
+		b = b[:newline]
+	}
+	if i := bytes.IndexByte(b, '\r'); i >= 0 {
+		return i
+	}
+	return newline
 }
 
 func (w *lineWriter) drop(n int) {
