@@ -63,9 +63,9 @@ is_mount() {
 	[ "$(stat -f %d "$1" 2>/dev/null)" != "$(stat -f %d "$1/.." 2>/dev/null)" ]
 }
 
-# holders DIR: pids of the processes that have DIR or a file below it open. A
-# process of etcd that we may not look into is listed as well. Status 1: there
-# is no way to tell.
+# holders DIR: pids of the processes that have DIR or a file below it open. Where
+# DIR is not ours alone, an etcd that we may not look into is listed as well.
+# Status 1: there is no way to tell.
 holders() {
 	if [ -d /proc/self/fd ]; then
 		# One ls for all processes: thousands of readlink calls would be slow.
@@ -88,9 +88,10 @@ holders() {
 				}
 				if (target == dir || index(target, dir "/") == 1) print owner
 			}' | sort -nu | grep -v -x "$$"
-		if [ "$(id -u)" != 0 ]; then
+		# Another user's etcd would have made files of its own in it.
+		if [ "$(id -u)" != 0 ] && [ -n "$(find "$1" ! -user "$(id -u)" 2>/dev/null | head -n 1)" ]; then
 			for p in /proc/[0-9]*; do
-				[ -r "$p/fd" ] && ls "$p/fd" >/dev/null 2>&1 && continue
+				ls "$p/fd" >/dev/null 2>&1 && continue
 				[ "$(cat "$p/comm" 2>/dev/null)" = etcd ] && printf '%s\n' "${p#/proc/}"
 			done
 		fi
