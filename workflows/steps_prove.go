@@ -40,7 +40,7 @@ func (w *world) prove(repaired []string, p proofs) []engine.Step {
 			defer cancel()
 			var held, missing []msg.Msg
 			err := x.Poll(ctx, lookEvery, msg.M("step.prove.title"), func(ctx context.Context) (bool, error) {
-				if err := w.refresh(ctx); err != nil {
+				if err := x.Refresh(ctx); err != nil {
 					return false, err
 				}
 				var err error
