@@ -216,8 +216,10 @@ func (j *judge) checkPorts(c *nodeCase) {
 			continue
 		}
 		sure := etcdops.Certain
-		if p.PID == 0 && c.facts.Unit.Active == "activating" {
-			sure = etcdops.Possible // it may be the starting etcd itself
+		if c.facts.Unit.Active == "activating" && (p.PID == 0 || p.Process == "etcd") {
+			// It may be the unit's own etcd: between systemctl show and the
+			// look at the ports a crash loop has started the next one.
+			sure = etcdops.Possible
 		}
 		j.fact(c, "port-in-use", "", sure, "ports", strconv.Itoa(p.Port),
 			fmt.Sprintf("port %d (%s) is held by %s, pid %d", p.Port, p.Use, orUnknown(p.Process), p.PID))
