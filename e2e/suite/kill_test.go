@@ -14,12 +14,11 @@ import (
 // every one (make test-full).
 func TestKilledAtEveryBoundary(t *testing.T) {
 	for _, name := range []string{"stop", "corrupt-db", "lose-all"} {
-		i := indexOf(t, name)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newLab(t)
 			w.operator = programs.lab // the race detector adds nothing to a kill
-			c := suite.Cases[i]
+			c := named(t, name)
 			for first, points := true, []string{""}; len(points) > 0; first = false {
 				before := c.Break(t, w)
 				file := suite.Plan(t, w, suite.Diagnose(t, w))
@@ -36,17 +35,6 @@ func TestKilledAtEveryBoundary(t *testing.T) {
 			}
 		})
 	}
-}
-
-func indexOf(t *testing.T, name string) int {
-	t.Helper()
-	for i, c := range suite.Cases {
-		if c.Name == name {
-			return i
-		}
-	}
-	t.Fatalf("no case %q", name)
-	return 0
 }
 
 // chosen leaves out, of steps that run alike on all nodes, all but those of
