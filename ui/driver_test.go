@@ -85,7 +85,6 @@ func (d *driver) run(cmd tea.Cmd) {
 
 func (d *driver) update(m tea.Msg) {
 	_, cmd := d.m.Update(m)
-	_ = d.m.View()
 	d.run(cmd)
 }
 

@@ -47,6 +47,7 @@ type fake struct {
 	planned    []backend.PlanRequest
 	saved      []string
 	runs       int
+	looks      int // how often Collect was asked; tests only, the demo does not read it
 	started    *fakeRun
 }
 
@@ -194,6 +195,9 @@ func (f *fake) Status(context.Context) (etcdops.Facts, error) { return f.facts()
 
 func (f *fake) Collect(context.Context) (etcdops.Facts, etcdops.Verdict, []backend.Assessed, error) {
 	f.wait(700 * time.Millisecond)
+	f.mu.Lock()
+	f.looks++
+	f.mu.Unlock()
 	if f.collectErr != nil {
 		return etcdops.Facts{}, etcdops.Verdict{}, nil, f.collectErr
 	}

@@ -139,7 +139,7 @@ func (c *Connect) begin(m Started) tea.Cmd {
 		c.s.Open(refusal(c.s, msg.M("ui.connect.resume-failed"), m.Err))
 		return nil
 	}
-	c.gone = true
+	c.gone, c.unfinished = true, nil
 	return tea.Batch(c.s.Push(NewDiagnose(c.s)), c.s.Push(NewExecute(c.s, m.Plan, m.Run)))
 }
 
@@ -295,6 +295,9 @@ func (c *Connect) Coach() msg.Msg {
 		return msg.M("ui.coach.connect-some")
 	case failed > 0:
 		return msg.M("ui.coach.connect-none")
+	}
+	if c.gone {
+		return msg.M("ui.coach.connected")
 	}
 	return msg.M("ui.coach.connecting")
 }

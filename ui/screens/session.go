@@ -96,6 +96,7 @@ type Session struct {
 	FactsAt    time.Time
 	CollectErr error
 	collecting bool
+	triedAt    time.Time // the end of the last look, also of a failed one
 	// seen is when each node's etcd last answered, and what.
 	seen map[string]sighting
 
@@ -188,7 +189,7 @@ func (s *Session) Collecting() bool { return s.collecting }
 
 // Refresh collects again when what is shown has become old.
 func (s *Session) Refresh() tea.Cmd {
-	if s.Running || s.Now().Sub(s.FactsAt) < refreshEvery {
+	if s.Running || s.Now().Sub(s.triedAt) < refreshEvery {
 		return nil
 	}
 	return s.Collect()
@@ -198,11 +199,8 @@ func (s *Session) Refresh() tea.Cmd {
 func (s *Session) Apply(m FactsCollected) {
 	s.collecting = false
 	s.CollectErr = m.Err
+	s.triedAt = s.Now()
 	if m.Err != nil {
-		// Try again after the usual time, not at once.
-		if !s.HaveFacts {
-			s.FactsAt = s.Now()
-		}
 		return
 	}
 	s.Facts, s.Verdict, s.Assessed = m.Facts, m.Verdict, m.Assessed
