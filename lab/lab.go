@@ -67,6 +67,10 @@ type Lab struct {
 	ended chan struct{} // closed when our child, the supervisor, has been reaped
 }
 
+// cancelTime is how long a supervisor may take to give up a lab that it is
+// building.
+const cancelTime = 20 * time.Second
+
 var clusterName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 // check fills defaults in and reports what makes no sense.
@@ -221,7 +225,14 @@ func (l *Lab) start(ctx context.Context, o orders) error {
 	if err := json.NewEncoder(stdin).Encode(o); err != nil {
 		return fmt.Errorf("giving orders: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = stdin.Close() })
+	stop := context.AfterFunc(ctx, func() {
+		_ = stdin.Close() // the supervisor takes its half-built lab down
+		select {
+		case <-l.ended:
+		case <-time.After(cancelTime):
+			_ = verdictIn.Close() // it does not: clean kills it
+		}
+	})
 	defer stop()
 	var v verdict
 	if err := json.NewDecoder(verdictIn).Decode(&v); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -18,7 +19,34 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(envHelper); dir != "" {
 		os.Exit(callerMain(dir, len(os.Args) > 1 && os.Args[1] == "owned"))
 	}
-	os.Exit(m.Run())
+	os.Exit(runTests(m))
+}
+
+// runTests also looks for data races in the supervisors: they run in processes
+// of their own, whose reports no test would see.
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "novatui-lab-races-")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Setenv("GORACE", "log_path="+filepath.Join(dir, "race")); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	code := m.Run()
+	reports, err := filepath.Glob(filepath.Join(dir, "race*"))
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	for _, path := range reports {
+		b, err := os.ReadFile(path)
+		fmt.Printf("FAIL: a data race in another process\n%s\n%v\n", b, err)
+		code = 1
+	}
+	return code
 }
 
 func callerMain(dir string, owned bool) int {

@@ -11,6 +11,7 @@ import (
 // takeDown ends every process and takes the lab's files away. It works on a lab
 // that is half built, too.
 func (s *supervisor) takeDown() {
+	s.down()
 	if s.control != nil {
 		_ = s.control.listener.Close()
 		if s.control.cancel != nil {
@@ -35,6 +36,7 @@ func (s *supervisor) takeDown() {
 		}()
 	}
 	closing.Wait()
+	s.wg.Wait()
 	if s.lifeline != nil {
 		_ = s.lifeline.Close()
 	}
