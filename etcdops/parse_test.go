@@ -131,6 +131,30 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+func TestRunningProcesses(t *testing.T) {
+	got := ownProcesses(parseProcesses([]byte(`process=7 Ssl
+arg=/lab/n1/opt/etcd/etcd
+arg=--password=secret
+
+process=8 Tl
+args=/lab/n1/opt/etcd/etcd --name etcd1
+
+process=9 R
+arg=/lab/n1/opt/etcd/etcd
+arg=--version
+
+process=10 S
+arg=/lab/n2/opt/etcd/etcd
+`)), "/lab/n1")
+	want := []ProcessFacts{
+		{PID: 7, Argv: []string{"/lab/n1/opt/etcd/etcd", "--password=***"}},
+		{PID: 8, Argv: []string{"/lab/n1/opt/etcd/etcd", "--name", "etcd1"}, StoppedState: true},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 func TestParseAlarm(t *testing.T) {
 	for _, s := range []string{"memberID:10501334649042878790 alarm:NOSPACE ", "memberID:10501334649042878790  alarm:NOSPACE"} {
 		if id, alarm, ok := parseAlarm(s); !ok || id != 10501334649042878790 || alarm != "NOSPACE" {

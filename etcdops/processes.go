@@ -40,14 +40,16 @@ func parseProcesses(text []byte) []ProcessFacts {
 	return slices.DeleteFunc(all, func(p ProcessFacts) bool { return len(p.Argv) == 0 })
 }
 
-// ownProcesses leaves out what runs for another node of a lab, which shares the
-// machine: of a node with a Root only what names a path below it belongs to it.
+// ownProcesses leaves out what is not a member of this node: the etcd that the
+// probe itself asks for its version meanwhile, and, on a node with a Root, what
+// runs for another node of the lab on the same machine (only what names a path
+// below the Root belongs to it).
 func ownProcesses(all []ProcessFacts, root string) []ProcessFacts {
-	if root == "" {
-		return all
-	}
 	return slices.DeleteFunc(all, func(p ProcessFacts) bool {
-		return !slices.ContainsFunc(p.Argv, func(a string) bool { return strings.Contains(a, root+"/") })
+		if len(p.Argv) == 2 && p.Argv[1] == "--version" {
+			return true
+		}
+		return root != "" && !slices.ContainsFunc(p.Argv, func(a string) bool { return strings.Contains(a, root+"/") })
 	})
 }
 
