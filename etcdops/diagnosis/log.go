@@ -89,7 +89,10 @@ func (j *judge) outdated(c *nodeCase) bool {
 	if r == nil || u.Active == "" || u.SinceSeconds < 0 || j.f.CollectedAt.IsZero() {
 		return false
 	}
-	since := j.nodeTime(c).Add(-time.Duration(u.SinceSeconds) * time.Second)
+	since := j.nodeTime(c)
+	if u.Active != "activating" { // there something is tried again and again
+		since = since.Add(-time.Duration(u.SinceSeconds) * time.Second)
+	}
 	last := r.lines[len(r.lines)-1].at
 	return !last.IsZero() && since.Sub(last) > pause
 }
