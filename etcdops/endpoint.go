@@ -15,19 +15,24 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
 
 	"github.com/novatui/novatui/remote"
 )
 
 // endpoint is a connection to one member's client port through a node's
-// tunnel. It speaks etcd's own gRPC API; TLS is done here, below gRPC, so that
-// a refused connection or a bad certificate is known at once and word for word.
+// tunnel. Client v3 speaks over it. Its own dialler and balancer are left out:
+// TLS is done here, below gRPC, so that a refused connection or a bad
+// certificate is known at once and word for word, and every question goes to
+// this member and no other.
 type endpoint struct {
-	url  string
-	conn *grpc.ClientConn
+	url         string
+	conn        *grpc.ClientConn
+	kv          clientv3.KV
+	cluster     clientv3.Cluster
+	maintenance clientv3.Maintenance
 
 	mu sync.Mutex
 	// failed is the last error of dialling; the waiters are calls that it
@@ -73,6 +78,9 @@ func newEndpoint(rawURL string, dial dialFunc, id identity, now func() time.Time
 	if err != nil {
 		return nil, fmt.Errorf("preparing the connection to %s: %w", rawURL, err)
 	}
+	e.kv = clientv3.NewKVFromKVClient(pb.NewKVClient(e.conn), nil)
+	e.cluster = clientv3.NewClusterFromClusterClient(pb.NewClusterClient(e.conn), nil)
+	e.maintenance = clientv3.NewMaintenanceFromMaintenanceClient(pb.NewMaintenanceClient(e.conn), nil)
 	return e, nil
 }
 
@@ -145,12 +153,6 @@ func (e *endpoint) call(ctx context.Context, limit time.Duration, fn func(contex
 	return rpctypes.Error(err)
 }
 
-// withLeader makes a request fail at once when the member has no leader, as
-// clientv3.WithRequireLeader does.
-func withLeader(ctx context.Context) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, rpctypes.MetadataRequireLeaderKey, rpctypes.MetadataHasLeader)
-}
-
 // answer is what one endpoint said. EndpointFacts is filled from it.
 type answer struct {
 	facts EndpointFacts
@@ -162,33 +164,32 @@ type answer struct {
 func (e *endpoint) ask(ctx context.Context, limit time.Duration) answer {
 	a := answer{facts: EndpointFacts{ClientURL: e.url, Asked: true}}
 	var (
-		status      *pb.StatusResponse
-		own, agreed *pb.MemberListResponse
+		status      *clientv3.StatusResponse
+		own, agreed *clientv3.MemberListResponse
 		revision    int64
 		took        time.Duration
 	)
 	questions := []func(context.Context) error{
 		func(ctx context.Context) (err error) {
-			status, err = pb.NewMaintenanceClient(e.conn).Status(ctx, &pb.StatusRequest{})
+			status, err = e.maintenance.Status(ctx, e.url)
 			return err
 		},
 		func(ctx context.Context) error {
 			// What etcdctl endpoint health asks; the count alone, no value.
 			began := time.Now()
-			r, err := pb.NewKVClient(e.conn).Range(withLeader(ctx),
-				&pb.RangeRequest{Key: []byte("health"), CountOnly: true})
+			r, err := e.kv.Get(clientv3.WithRequireLeader(ctx), "health", clientv3.WithCountOnly())
 			took = time.Since(began)
 			if err == nil {
-				revision = r.GetHeader().GetRevision()
+				revision = r.Header.GetRevision()
 			}
 			return err
 		},
 		func(ctx context.Context) (err error) {
-			own, err = pb.NewClusterClient(e.conn).MemberList(ctx, &pb.MemberListRequest{})
+			own, err = e.cluster.MemberList(ctx, clientv3.WithSerializable())
 			return err
 		},
 		func(ctx context.Context) (err error) {
-			agreed, err = pb.NewClusterClient(e.conn).MemberList(withLeader(ctx), &pb.MemberListRequest{Linearizable: true})
+			agreed, err = e.cluster.MemberList(clientv3.WithRequireLeader(ctx))
 			return err
 		},
 	}
@@ -224,7 +225,8 @@ func (a answer) confirms() bool {
 	return ok && v.AtLeast(3, 5, 0) && a.facts.Healthy
 }
 
-func (f *EndpointFacts) fillStatus(s *pb.StatusResponse) {
+func (f *EndpointFacts) fillStatus(response *clientv3.StatusResponse) {
+	s := (*pb.StatusResponse)(response)
 	f.Answers = true
 	h := s.GetHeader()
 	f.ClusterID, f.MemberID = hexID(h.GetClusterId()), hexID(h.GetMemberId())
@@ -264,9 +266,9 @@ func parseAlarm(s string) (member uint64, alarm string, ok bool) {
 // hash asks for the hash of all keys and values at a revision.
 func (e *endpoint) hash(ctx context.Context, limit time.Duration, revision int64) (hash string, compact int64, err error) {
 	err = e.call(ctx, limit, func(ctx context.Context) error {
-		r, err := pb.NewMaintenanceClient(e.conn).HashKV(ctx, &pb.HashKVRequest{Revision: revision})
+		r, err := e.maintenance.HashKV(ctx, e.url, revision)
 		if err == nil {
-			hash, compact = hexHash(r.GetHash()), r.GetCompactRevision()
+			hash, compact = hexHash(r.Hash), r.CompactRevision
 		}
 		return err
 	})
@@ -276,17 +278,18 @@ func (e *endpoint) hash(ctx context.Context, limit time.Duration, revision int64
 // countKeys counts all keys: from "\0" to the end is etcd's way to say that.
 func (e *endpoint) countKeys(ctx context.Context, limit time.Duration) (n int64, err error) {
 	err = e.call(ctx, limit, func(ctx context.Context) error {
-		r, err := pb.NewKVClient(e.conn).Range(withLeader(ctx),
-			&pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0}, CountOnly: true})
-		n = r.GetCount()
+		r, err := e.kv.Get(clientv3.WithRequireLeader(ctx), "\x00", clientv3.WithFromKey(), clientv3.WithCountOnly())
+		if err == nil {
+			n = r.Count
+		}
 		return err
 	})
 	return n, err
 }
 
-func membersOf(r *pb.MemberListResponse) []Member {
+func membersOf(r *clientv3.MemberListResponse) []Member {
 	var members []Member
-	for _, m := range r.GetMembers() {
+	for _, m := range r.Members {
 		members = append(members, cleanMember(Member{
 			ID: hexID(m.GetID()), Name: m.GetName(), PeerURLs: m.GetPeerURLs(), ClientURLs: m.GetClientURLs(),
 			Learner: m.GetIsLearner(),
