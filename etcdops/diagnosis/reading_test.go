@@ -187,10 +187,11 @@ func TestRealEtcd(t *testing.T) {
 			f := s.facts()
 			v := Diagnose(f)
 			best := ""
-			if causes := v.CausesOn("master-2"); len(causes) > 0 {
+			// A busy machine makes every etcd complain of its disk a little.
+			if causes := v.CausesOn("master-2"); len(causes) > 0 && (sc.want != "" || weight(causes[0].Confidence) > 1) {
 				best = causes[0].ID
 			}
-			if best != sc.want && (sc.want != "" || best != "unknown") {
+			if best != sc.want {
 				t.Errorf("%s: best cause %q, want %q\n%s", sc.how, best, sc.want, describe(v))
 			}
 		})

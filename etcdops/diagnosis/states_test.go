@@ -156,7 +156,15 @@ func TestOutsideCauses(t *testing.T) {
 		{"WAL's disk full", "disk-full", func(n *etcdops.NodeFacts) { n.WAL.FreeBytes = 0 }},
 		{"owner root", "permission", func(n *etcdops.NodeFacts) { n.Data.Owner = "root" }},
 		{"port held", "port-in-use", func(n *etcdops.NodeFacts) {
+			n.Ports[1] = etcdops.PortFact{Port: 2380, Use: "peer", Listening: true, PID: 9, Process: "haproxy"}
+		}},
+		{"port held by another etcd", "port-in-use", func(n *etcdops.NodeFacts) {
 			n.Ports[1] = etcdops.PortFact{Port: 2380, Use: "peer", Listening: true, PID: 9, Process: "etcd"}
+			n.Unit.Active, n.Unit.Sub = "failed", "failed"
+		}},
+		{"port held by another etcd, while it is tried again", "port-in-use", func(n *etcdops.NodeFacts) {
+			n.Ports[1] = etcdops.PortFact{Port: 2380, Use: "peer", Listening: true, PID: 9, Process: "etcd"}
+			journal(n, 2002, saysRunning, saysPort)
 		}},
 		{"env file missing", "bad-config", func(n *etcdops.NodeFacts) { n.Env = etcdops.EnvFacts{Path: "/etc/etcd.env"} }},
 		{"env file broken", "bad-config", func(n *etcdops.NodeFacts) { n.Env.Error = "line 3: not an assignment" }},
