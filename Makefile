@@ -34,7 +34,7 @@ fmt: ## format the Go code
 
 .PHONY: golden
 golden: ## write the golden files again; look at the diff before committing it
-	go test ./ui/... -update
+	go test ./ui -golden-update
 
 .PHONY: bench
 bench: build ## the figures of docs/benchmarks.md
