@@ -38,7 +38,9 @@ func rejoin(w *world, r Request) (engine.Plan, error) {
 	}
 	p.Stage("way-back", msg.M("stage.way-back"), w.saveSnapshot(helper.Node)...)
 	p.Stage("copy", msg.M("rejoin.stage.copy"), w.keepElsewhere(helper.Node, node)...)
-	p.Stage("stop", msg.M("rejoin.stage.stop", "member", label), w.stopAndMask(node))
+	p.Stage("stop", msg.M("rejoin.stage.stop", "member", label), w.stopAndMask(node,
+		w.guard("remove-healthy", removeHealthy(node)),
+		w.guard("quorum-holds-remove", quorumHoldsRemove(node))))
 	if m, listed := w.base.Facts.MemberOf(node); listed {
 		p.NoReturn("remove", msg.M("rejoin.no-return", "member", label))
 		p.Stage("remove", msg.M("rejoin.stage.remove", "member", label), w.removeMember(helper, node, m))

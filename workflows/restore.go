@@ -98,7 +98,9 @@ func (w *world) restoreStages(p *draft, all []string, b bundle) {
 	p.NoReturn("aside", msg.M("restore.no-return"))
 	p.Stage("distribute", msg.M("restore.stage.distribute"), w.distribute(all, b)...)
 	p.Stage("prepare", msg.M("restore.stage.prepare"), each(all, func(node string) engine.Step { return w.restoreBeside(b, node) })...)
-	p.Stage("stop", msg.M("restore.stage.stop"), each(all, w.stopAndMask)...)
+	p.Stage("stop", msg.M("restore.stage.stop"), each(all, func(node string) engine.Step {
+		return w.stopAndMask(node, w.guard("restore-while-quorum", restoreWhileQuorum))
+	})...)
 	p.Stage("stopped", msg.M("restore.stage.stopped"), each(all, w.proveStopped)...)
 	p.Stage("aside", msg.M("stage.aside"), each(all, w.moveAside)...)
 	p.Stage("place", msg.M("restore.stage.place"), each(all, w.placeRestored)...)

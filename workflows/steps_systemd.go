@@ -31,8 +31,11 @@ const (
 var ErrCrashed = errors.New("etcd does not stay up")
 
 // stopAndMask keeps the unit from starting, also after a reboot, then stops
-// it, and proves that nothing of etcd is left.
-func (w *world) stopAndMask(node string) engine.Step {
+// it, and proves that nothing of etcd is left. The guards are the procedure's
+// own: between the plan and this step the cluster may have been mended by
+// somebody else (a run that is resumed an hour later, a second operator), and
+// then there is nothing to stop.
+func (w *world) stopAndMask(node string, guards ...engine.Guard) engine.Step {
 	h := w.host(node)
 	stopped, err := h.ProveStopped()
 	show := quiet(h.ShowUnit())
@@ -55,7 +58,7 @@ func (w *world) stopAndMask(node string) engine.Step {
 		Title: msg.M("step.stop.title", "node", node), Why: msg.M("step.stop.why"), IfItFails: msg.M("step.stop.fail"),
 		Commands: []engine.NodeCommand{w.on(node, h.HoldDown(), nil), w.on(node, h.StopUnit(), nil)},
 		Checks:   []engine.NodeCommand{w.on(node, show, nil), w.on(node, stopped, err)},
-		Guards:   []engine.Guard{w.guard("identity", w.identityHolds([]string{node}))},
+		Guards:   append(guards, w.guard("identity", w.identityHolds([]string{node}))),
 		Probe:    isStopped,
 		Do: func(ctx context.Context, x *engine.Exec) error {
 			if _, err := x.Run(ctx, node, h.HoldDown()); err != nil {
