@@ -80,6 +80,9 @@ func (r *Run) finish(res Result) {
 	e := Event{Type: RunStopped, Outcome: res.Outcome, Text: res.Outcome.words()}
 	if res.Outcome == OutcomeDone {
 		e.Type = RunDone
+		if r.dry {
+			e.Text = msg.M("engine.outcome-dry")
+		}
 	}
 	if res.FailedStep != nil {
 		e.Step, e.Node = res.FailedStep.ID, res.FailedNode

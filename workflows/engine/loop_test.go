@@ -409,6 +409,9 @@ func TestDryRunChangesNothingAndSaysWhatWouldRun(t *testing.T) {
 		if e.Type == StepIntent || e.Type == CommandStart && e.Effect != remote.Read {
 			t.Errorf("%s %s", e.Type, e.Line)
 		}
+		if e.Type == RunDone && e.Text.ID != "engine.outcome-dry" {
+			t.Errorf("a dry run ends with the words %s", e.Text.ID)
+		}
 	}
 	if declared := 9; would != declared {
 		t.Errorf("%d commands would run, the plan declares %d", would, declared)
