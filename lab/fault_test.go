@@ -168,3 +168,23 @@ func TestFaultsAreListed(t *testing.T) {
 		}
 	}
 }
+
+// TestHangingLeader: when Break returns, the others have a leader again.
+func TestHangingLeader(t *testing.T) {
+	l := newLab(t, Options{Keys: 100})
+	leader := ""
+	for name, n := range status(t, l) {
+		if n.Etcd.Leader {
+			leader = name
+		}
+	}
+	if err := l.Break(testContext(t), "hang", leader); err != nil {
+		t.Fatal(err)
+	}
+	nodes := status(t, l)
+	for name, n := range nodes {
+		if (name == leader) == n.Etcd.Healthy {
+			t.Errorf("%s hangs: %s", leader, describe(nodes))
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -122,6 +123,12 @@ func expect(t *testing.T, c *ssh.Client, line string, code int, parts ...string)
 		}
 	}
 	return a
+}
+
+// sessions are the processes of one node's SSH sessions, of this lab alone.
+func sessions(l *Lab, name string) []int {
+	onNode := markedProcesses(envNode + "=" + name)
+	return slices.DeleteFunc(markedProcesses(envLab+"="+l.Dir()), func(pid int) bool { return !slices.Contains(onNode, pid) })
 }
 
 // status is the lab's status, by node.

@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,6 +25,21 @@ import (
 
 // raceDetector: etcd itself runs under it too, several times slower.
 var raceDetector bool
+
+// loadAverage is how many processes wanted a processor in the last minute, 0
+// where the system does not say.
+func loadAverage() float64 {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(b), " ")
+	load, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		return 0
+	}
+	return load
+}
 
 // none fails the test when a process or a file of the lab is left.
 func none(t *testing.T, dir string) {
@@ -50,8 +67,12 @@ func TestUpIsFastAndComplete(t *testing.T) {
 		took = time.Since(began)
 		t.Logf("healthy after %v", took)
 	}
-	if took > 3*time.Second && !raceDetector {
-		t.Errorf("healthy after %v, not within 3 s", took)
+	switch load := loadAverage(); {
+	case took <= 3*time.Second || raceDetector:
+	case load > 2*float64(runtime.NumCPU()):
+		t.Logf("not within 3 s, which is not judged at a load of %.0f", load)
+	default:
+		t.Errorf("healthy after %v, not within 3 s at a load of %.1f", took, load)
 	}
 	ctx := testContext(t)
 	s, err := l.Status(ctx)

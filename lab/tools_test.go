@@ -138,13 +138,16 @@ func TestJournalctl(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Start("journalctl -u etcd -f -o cat -n 0"); err != nil {
+	if err := s.Start("journalctl -u etcd -f -o cat -n 1"); err != nil {
 		t.Fatal(err)
 	}
-	seen := make(chan bool, 1)
+	seen, follows := make(chan bool, 1), make(chan struct{})
 	go func() {
 		lines := bufio.NewScanner(out)
-		for lines.Scan() {
+		for first := true; lines.Scan(); first = false {
+			if first {
+				close(follows)
+			}
 			if lines.Text() == "Stopped etcd.service - etcd." {
 				seen <- true
 				return
@@ -152,9 +155,10 @@ func TestJournalctl(t *testing.T) {
 		}
 		seen <- false
 	}()
-	// The shim prints nothing until it follows, so wait for its process.
-	if !until(10*time.Second, func() bool { return len(markedProcesses(envNode+"=master-1")) > 0 }) {
-		t.Fatal("journalctl -f does not run")
+	select {
+	case <-follows:
+	case <-time.After(20 * time.Second):
+		t.Fatal("journalctl -f prints nothing")
 	}
 	expect(t, dial(t, l, "master-1"), "systemctl stop etcd", 0)
 	select {
@@ -166,7 +170,7 @@ func TestJournalctl(t *testing.T) {
 		t.Error("journalctl -f does not follow")
 	}
 	_ = s.Close()
-	if !until(10*time.Second, func() bool { return len(markedProcesses(envNode+"=master-1")) == 0 }) {
+	if !until(10*time.Second, func() bool { return len(sessions(l, "master-1")) == 0 }) {
 		t.Error("journalctl -f goes on after its session")
 	}
 }
