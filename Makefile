@@ -24,6 +24,10 @@ test: ## vet, and every test with the race detector (takes minutes: real etcd, r
 	go vet ./...
 	go test -race -timeout 30m ./...
 
+.PHONY: test-full
+test-full: ## the kill -9 tests at every boundary of every step on every node (half an hour)
+	NOVATUI_TEST_FULL=1 go test -count=1 -v -timeout 90m -run TestKilledAtEveryBoundary ./e2e/suite
+
 .PHONY: lint
 lint: ## golangci-lint, as .golangci.yml says (the first time builds it: about 2 minutes)
 	go run $(GOLANGCI_LINT) run ./...
@@ -39,6 +43,10 @@ golden: ## write the golden files again; look at the diff before committing it
 .PHONY: bench
 bench: build ## the figures of docs/benchmarks.md
 	go test -run '^$$' -bench . -benchtime 3x ./...
+
+.PHONY: pictures
+pictures: build ## make the pictures of the docs: plays the drill in tmux (needs tmux)
+	go run ./docs/pictures
 
 .PHONY: clean
 clean: ## remove what build wrote
