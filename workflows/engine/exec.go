@@ -160,7 +160,7 @@ func (x *Exec) announce(node string, c remote.Command) (seq uint64, err error) {
 	if !c.Quiet {
 		p := x.run.panes[node]
 		short := firstLine(line)
-		if short != line && c.Summary != "" {
+		if c.Summary != "" {
 			short = firstLine(x.redactor(c).safe(c.Summary))
 		}
 		p.write(shown{LineCommand, short, feedOnly}, shown{LineCommand, line, transcriptOnly})
