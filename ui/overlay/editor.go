@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 
+	"charm.land/bubbles/v2/key"
+	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/novatui/novatui/ui/text"
@@ -12,79 +14,69 @@ import (
 // maxInput bounds what can be typed or pasted into a field.
 const maxInput = 1024
 
-// Editor is a line editor with the usual keys.
+// Editor is a line editor: the text input of Bubbles, drawn with our caret, so
+// that it works without colour and in ASCII. The zero Editor is ready to use.
 type Editor struct {
-	value []rune
-	pos   int
+	input *textinput.Model
 	// Hidden shows nothing of the value: for secrets.
 	Hidden bool
 }
 
+// field is the text input, made when first needed.
+func (e *Editor) field() *textinput.Model {
+	if e.input == nil {
+		m := textinput.New()
+		m.CharLimit = maxInput
+		// Pasting comes from the terminal as a message; the library's own key
+		// would run a program to read this machine's clipboard.
+		m.KeyMap.Paste = key.NewBinding(key.WithDisabled())
+		m.Focus()
+		e.input = &m
+	}
+	return e.input
+}
+
 // Value is what was typed.
-func (e *Editor) Value() string { return string(e.value) }
+func (e *Editor) Value() string { return e.field().Value() }
 
 // Set replaces the value and puts the cursor at its end.
 func (e *Editor) Set(s string) {
-	e.value, e.pos = nil, 0
+	e.field().Reset()
 	e.Insert(s)
 }
 
 // Insert types a text; everything that is not printable is left out.
 func (e *Editor) Insert(s string) {
-	for _, r := range s {
-		if !unicode.IsPrint(r) || len(e.value) >= maxInput {
-			continue
+	printable := strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
 		}
-		e.value = append(e.value, 0)
-		copy(e.value[e.pos+1:], e.value[e.pos:])
-		e.value[e.pos] = r
-		e.pos++
-	}
+		return -1
+	}, s)
+	e.update(tea.PasteMsg{Content: printable})
 }
 
 // Press edits; it reports whether the key was one of an editor's.
 func (e *Editor) Press(k tea.KeyPressMsg) bool {
-	switch k.Keystroke() {
-	case "left", "ctrl+b":
-		e.pos = max(0, e.pos-1)
-	case "right", "ctrl+f":
-		e.pos = min(len(e.value), e.pos+1)
-	case "home", "ctrl+a":
-		e.pos = 0
-	case "end", "ctrl+e":
-		e.pos = len(e.value)
-	case "backspace", "ctrl+h":
-		e.remove(e.pos-1, e.pos)
-	case "delete", "ctrl+d":
-		e.remove(e.pos, e.pos+1)
-	case "ctrl+u":
-		e.remove(0, e.pos)
-	case "ctrl+k":
-		e.remove(e.pos, len(e.value))
-	case "alt+backspace", "ctrl+backspace", "ctrl+w":
-		from := e.pos
-		for from > 0 && e.value[from-1] == ' ' {
-			from--
-		}
-		for from > 0 && e.value[from-1] != ' ' {
-			from--
-		}
-		e.remove(from, e.pos)
-	default:
-		if k.Text == "" {
-			return false
-		}
+	if k.Text != "" {
 		e.Insert(k.Text)
+		return true
 	}
+	m := e.field().KeyMap
+	if !key.Matches(k, m.CharacterForward, m.CharacterBackward, m.WordForward, m.WordBackward,
+		m.DeleteWordBackward, m.DeleteWordForward, m.DeleteAfterCursor, m.DeleteBeforeCursor,
+		m.DeleteCharacterBackward, m.DeleteCharacterForward, m.LineStart, m.LineEnd) {
+		return false
+	}
+	e.update(k)
 	return true
 }
 
-func (e *Editor) remove(from, to int) {
-	if from < 0 || to > len(e.value) || from >= to {
-		return
-	}
-	e.value = append(e.value[:from:from], e.value[to:]...)
-	e.pos = from
+// update passes a message on. The commands that come back only make a cursor
+// blink that is not drawn.
+func (e *Editor) update(m tea.Msg) {
+	next, _ := e.field().Update(m)
+	*e.input = next
 }
 
 // View is the value with the cursor in it, in at most w cells around the
@@ -93,7 +85,8 @@ func (e *Editor) View(caret string, w int) string {
 	if e.Hidden {
 		return caret
 	}
-	before, after := string(e.value[:e.pos]), string(e.value[e.pos:])
+	value, at := []rune(e.Value()), e.field().Position()
+	before, after := string(value[:at]), string(value[at:])
 	room := max(1, w-text.Width(caret))
 	if over := text.Width(before) - room; over > 0 {
 		before = text.Skip(before, over)
@@ -106,4 +99,4 @@ func (e *Editor) View(caret string, w int) string {
 }
 
 // Blank reports whether nothing but spaces was typed.
-func (e *Editor) Blank() bool { return strings.TrimSpace(string(e.value)) == "" }
+func (e *Editor) Blank() bool { return strings.TrimSpace(e.Value()) == "" }
