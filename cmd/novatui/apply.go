@@ -85,7 +85,7 @@ func (p *program) apply(ctx context.Context, path string, f applyFlags) error {
 		return err
 	}
 	defer s.close()
-	if err := s.sameCluster(stored.Cluster); err != nil {
+	if err := sameCluster(stored, s.cluster); err != nil {
 		return err
 	}
 	facts, verdict, err := s.Diagnose(ctx)

@@ -151,16 +151,7 @@ func (d *desk) settle() error {
 
 // Unfinished implements backend.Backend.
 func (d *desk) Unfinished(context.Context) ([]engine.RunInfo, error) {
-	// A folder that cannot be read is not this cluster's business here:
-	// `novatui runs` names it.
-	runs, _ := engine.Runs(d.p.runsDir())
-	var all []engine.RunInfo
-	for _, r := range runs {
-		if r.Resumable && r.Cluster == d.cluster.Name {
-			all = append(all, r)
-		}
-	}
-	return all, nil
+	return d.p.resumable(d.cluster), nil
 }
 
 // ResumeRun implements backend.Backend.
@@ -169,7 +160,7 @@ func (d *desk) ResumeRun(ctx context.Context, id string) (backend.Run, engine.Pl
 	if err != nil {
 		return nil, stored, fmt.Errorf("reading run %s: %w", id, err)
 	}
-	if err := d.sameCluster(stored.Cluster); err != nil {
+	if err := sameCluster(stored, d.cluster); err != nil {
 		return nil, stored, err
 	}
 	run, plan, err := d.resume(ctx, id, stored, engine.Approval{})

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -110,6 +112,11 @@ func (p *program) listDrills() error {
 	return t.write(p.stdout)
 }
 
+// drillCluster names the cluster of one drill, short enough to be typed. Every
+// drill has a name of its own, so that it neither waits for another one nor
+// finds the unfinished run of an earlier one.
+func drillCluster() string { return "drill-" + strings.ToLower(rand.Text()[:4]) }
+
 func chooseDrill(args []string) (drill, error) {
 	drills, err := loadDrills()
 	if err != nil || len(args) == 0 {
@@ -137,7 +144,7 @@ func (p *program) drill(ctx context.Context, args []string) (err error) {
 		return usagef("leave --cluster and --nodes out", "a drill has a cluster of its own")
 	}
 	p.say("%s", p.t("cmd.drill.starting"))
-	l, err := lab.Up(ctx, lab.Options{OwnedByCaller: true})
+	l, err := lab.Up(ctx, lab.Options{OwnedByCaller: true, Cluster: drillCluster()})
 	if err != nil {
 		return fmt.Errorf("starting the drill's lab: %w", err)
 	}

@@ -34,7 +34,7 @@ Output (-o): markdown, json (schema novatui/report/v1).`,
 			if err != nil {
 				return err
 			}
-			id, err := p.chooseRun(args, "there is no run yet", func(engine.RunInfo) bool { return true })
+			id, err := p.chooseRun(args)
 			if err != nil {
 				return err
 			}
@@ -53,18 +53,15 @@ Output (-o): markdown, json (schema novatui/report/v1).`,
 	}
 }
 
-// chooseRun is the run that was named, or the newest that fits; none says what
-// is missing.
-func (p *program) chooseRun(args []string, none string, fits func(engine.RunInfo) bool) (string, error) {
+// chooseRun is the run that was named, or the newest.
+func (p *program) chooseRun(args []string) (string, error) {
 	if len(args) == 1 {
 		return args[0], nil
 	}
-	for _, r := range p.storedRuns("") {
-		if fits(r) {
-			return r.ID, nil
-		}
+	if runs := p.storedRuns(""); len(runs) > 0 {
+		return runs[0].ID, nil
 	}
-	return "", usagef("novatui runs lists what there is", "%s", none)
+	return "", usagef("novatui runs lists what there is", "there is no run yet")
 }
 
 // loadReport reads a run's report, or makes one from the journal for a run

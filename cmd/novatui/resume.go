@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/novatui/novatui/inventory"
 	"github.com/novatui/novatui/workflows"
 	"github.com/novatui/novatui/workflows/engine"
 )
@@ -52,10 +54,13 @@ func (p *program) resume(ctx context.Context, args []string, f applyFlags) error
 	if err != nil {
 		return err
 	}
-	id, err := p.chooseRun(args, "no run of cluster "+cluster.Name+" can be resumed",
-		func(r engine.RunInfo) bool { return r.Resumable && r.Cluster == cluster.Name })
-	if err != nil {
-		return err
+	id := ""
+	if len(args) == 1 {
+		id = args[0]
+	} else if runs := p.resumable(cluster); len(runs) > 0 {
+		id = runs[0].ID
+	} else {
+		return usagef("novatui runs lists what there is", "no run of cluster %s can be resumed", cluster.Name)
 	}
 	stored, _, err := engine.LoadRun(p.runsDir(), id)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -69,7 +74,7 @@ func (p *program) resume(ctx context.Context, args []string, f applyFlags) error
 		return err
 	}
 	defer s.close()
-	if err := s.sameCluster(stored.Cluster); err != nil {
+	if err := sameCluster(stored, s.cluster); err != nil {
 		return err
 	}
 	run, plan, err := s.resume(ctx, id, stored, approval)
@@ -77,6 +82,19 @@ func (p *program) resume(ctx context.Context, args []string, f applyFlags) error
 		return p.notStarted(err)
 	}
 	return s.finish(ctx, run, plan, format == "json")
+}
+
+// resumable lists the runs of a cluster that can be resumed, newest first. A
+// folder that cannot be read as a run is not among them; `novatui runs` names it.
+func (p *program) resumable(c inventory.Cluster) []engine.RunInfo {
+	runs, _ := engine.Runs(p.runsDir())
+	return slices.DeleteFunc(runs, func(r engine.RunInfo) bool {
+		if !r.Resumable {
+			return true
+		}
+		plan, _, err := engine.LoadRun(p.runsDir(), r.ID)
+		return err != nil || sameCluster(plan, c) != nil
+	})
 }
 
 // resume builds the functions of a stored plan again and lets the engine go on.

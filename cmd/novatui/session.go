@@ -9,6 +9,7 @@ import (
 	"github.com/novatui/novatui/etcdops"
 	"github.com/novatui/novatui/inventory"
 	"github.com/novatui/novatui/remote"
+	"github.com/novatui/novatui/workflows"
 	"github.com/novatui/novatui/workflows/engine"
 )
 
@@ -78,13 +79,24 @@ var (
 )
 
 // sameCluster refuses a plan or a run of another cluster than the one that the
-// cluster file describes.
-func (s *session) sameCluster(name string) error {
-	if name == s.cluster.Name {
-		return nil
+// cluster file describes. The name alone does not decide: labs come and go under
+// one name, and what a plan says of their nodes' folders is true of one only.
+func sameCluster(plan engine.Plan, c inventory.Cluster) error {
+	const hint = "choose the cluster with --cluster FILE"
+	if plan.Cluster != c.Name {
+		return withHint(fmt.Errorf("%w: it is for cluster %q, and this is %q", engine.ErrPlanStale, plan.Cluster, c.Name), hint)
 	}
-	return withHint(fmt.Errorf("%w: it is for cluster %q, and this is %q", engine.ErrPlanStale, name, s.cluster.Name),
-		"choose the cluster with --cluster FILE")
+	_, stored, err := workflows.Unpack(plan)
+	if err != nil {
+		return fmt.Errorf("reading the plan: %w", err)
+	}
+	for _, n := range stored.Facts.Nodes {
+		same := func(m remote.Node) bool { return m.Name == n.Node && m.Root == n.Root }
+		if !slices.ContainsFunc(c.Nodes, same) {
+			return withHint(fmt.Errorf("%w: it is for another cluster of the name %q: node %s is not the same", engine.ErrPlanStale, c.Name, n.Node), hint)
+		}
+	}
+	return nil
 }
 
 // options are what every run of this session has in common.
