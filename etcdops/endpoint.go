@@ -140,7 +140,7 @@ func (e *endpoint) call(ctx context.Context, limit time.Duration, fn func(contex
 	}
 	timed, stop := context.WithTimeout(ctx, limit)
 	defer stop()
-	err := fn(timed)
+	err := fn(timed) // wrapped below, for all questions alike
 	if err == nil {
 		return nil
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/novatui/novatui/remote"
 )
 
-// maxLogLine bounds one line of a journal, in bytes; what is longer ends in …
+// maxLogLine bounds one line of a journal, in bytes; what is longer is cut and ends in "…".
 const maxLogLine = 16 << 10
 
 // ParseJournal reads the output of journalctl -o json: one object a line. A

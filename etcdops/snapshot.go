@@ -146,12 +146,12 @@ func (s *SnapshotFacts) take(h Host, tag string, c remote.Command, res remote.Re
 			s.InfoError = remote.Clean(err.Error())
 			return nil
 		}
-		info, err := ParseSnapshotStatus(res.Stdout)
-		if err != nil {
+		// A snapshot that cannot be read is an answer, not a failed look.
+		if info, err := ParseSnapshotStatus(res.Stdout); err != nil {
 			s.InfoError = err.Error()
-			return nil
+		} else {
+			s.Info = &info
 		}
-		s.Info = &info
 		return nil
 	case same(h.SnapshotHashKV(s.Plain, tag)):
 		// A file that is broken has no such hash; InfoError says what is wrong.

@@ -16,8 +16,8 @@ type SnapshotName struct {
 	Archive bool
 }
 
-// vendorName is the form that the vendor documents show (000 §4, 001 §2):
-// etcd_snapshot_nova-v5.1.1_k8s-v1.27.11_2024-06-14_081538.db.tar.gz
+// vendorName is the form that the vendor documents show (000 §4, 001 §2), as
+// in etcd_snapshot_nova-v5.1.1_k8s-v1.27.11_2024-06-14_081538.db.tar.gz.
 var vendorName = regexp.MustCompile(
 	`^etcd_snapshot_nova-v?([0-9][0-9A-Za-z.+-]*)_k8s-v?([0-9][0-9A-Za-z.+-]*)_` +
 		`([0-9]{4}-[0-9]{2}-[0-9]{2})_([0-9]{6})\.db(\.tar\.gz)?$`)

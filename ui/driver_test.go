@@ -22,7 +22,6 @@ type driver struct {
 	timers []armed
 	sent   []tea.Msg
 	quit   bool
-	copied int
 }
 
 // armed is what a timer command answers: the driver fires it later.

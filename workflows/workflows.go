@@ -167,6 +167,8 @@ func build(w *world, r Request) (engine.Plan, error) {
 		return restore(w, r)
 	case etcdops.ProcedureSalvage:
 		return salvage(w, r)
+	case etcdops.ProcedureNone, etcdops.ProcedureFixCause:
+		// Both are answers of diagnose, and nothing that novatui runs.
 	}
 	return engine.Plan{}, fmt.Errorf("%w: no procedure %q: there are restart, rejoin, restore and salvage", ErrRequest, r.Procedure)
 }

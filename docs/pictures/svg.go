@@ -122,36 +122,7 @@ func (p *pen) apply(params string) {
 	codes := strings.Split(strings.ReplaceAll(params, ":", ";"), ";")
 	for i := 0; i < len(codes); i++ {
 		n, _ := strconv.Atoi(codes[i]) // an empty one is 0
-		switch {
-		case n == 0:
-			*p = pen{}
-		case n == 1:
-			p.bold = true
-		case n == 2:
-			p.faint = true
-		case n == 4:
-			p.under = true
-		case n == 7:
-			p.reverse = true
-		case n == 22:
-			p.bold, p.faint = false, false
-		case n == 24:
-			p.under = false
-		case n == 27:
-			p.reverse = false
-		case n >= 30 && n <= 37:
-			p.fg = indexed(n - 30)
-		case n >= 90 && n <= 97:
-			p.fg = indexed(n - 90 + 8)
-		case n >= 40 && n <= 47:
-			p.bg = indexed(n - 40)
-		case n >= 100 && n <= 107:
-			p.bg = indexed(n - 100 + 8)
-		case n == 39:
-			p.fg = ""
-		case n == 49:
-			p.bg = ""
-		case n == 38 || n == 48:
+		if n == 38 || n == 48 {
 			colour, used := extended(codes[i+1:])
 			i += used
 			if n == 38 {
@@ -159,7 +130,54 @@ func (p *pen) apply(params string) {
 			} else {
 				p.bg = colour
 			}
+			continue
 		}
+		if !p.attribute(n) {
+			p.colour(n)
+		}
+	}
+}
+
+// attribute sets what is no colour, and reports whether n was that.
+func (p *pen) attribute(n int) bool {
+	switch n {
+	case 0:
+		*p = pen{}
+	case 1:
+		p.bold = true
+	case 2:
+		p.faint = true
+	case 4:
+		p.under = true
+	case 7:
+		p.reverse = true
+	case 22:
+		p.bold, p.faint = false, false
+	case 24:
+		p.under = false
+	case 27:
+		p.reverse = false
+	default:
+		return false
+	}
+	return true
+}
+
+// colour sets one of the sixteen colours, or none.
+func (p *pen) colour(n int) {
+	switch {
+	case n >= 30 && n <= 37:
+		p.fg = indexed(n - 30)
+	case n >= 90 && n <= 97:
+		p.fg = indexed(n - 90 + 8)
+	case n >= 40 && n <= 47:
+		p.bg = indexed(n - 40)
+	case n >= 100 && n <= 107:
+		p.bg = indexed(n - 100 + 8)
+	case n == 39:
+		p.fg = ""
+	case n == 49:
+		p.bg = ""
 	}
 }
 

@@ -1,6 +1,7 @@
 package remotetest
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -198,7 +200,7 @@ func (s *Server) forward(nc ssh.NewChannel) {
 		_ = nc.Reject(ssh.Prohibited, "forwarding is not allowed")
 		return
 	}
-	to, err := net.Dial("tcp", net.JoinHostPort(m.Host, strconv.Itoa(int(m.Port))))
+	to, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(context.Background(), "tcp", net.JoinHostPort(m.Host, strconv.Itoa(int(m.Port))))
 	if err != nil {
 		_ = nc.Reject(ssh.ConnectionFailed, err.Error())
 		return

@@ -271,7 +271,7 @@ func (a *attempt) explain(ctx context.Context, err error) error {
 		named.Phase = phase
 	}
 	// A refusal that was complete before the deadline stays what it is.
-	if ctx.Err() == nil || e.Kind != remote.ErrUnreachable && e.Kind != remote.ErrPrivilege {
+	if ctx.Err() == nil || !errors.Is(e.Kind, remote.ErrUnreachable) && !errors.Is(e.Kind, remote.ErrPrivilege) {
 		return &named
 	}
 	named.Phase = phase

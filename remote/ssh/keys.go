@@ -280,7 +280,7 @@ func (l *login) agentKeys() []*identity {
 		l.note(l.host.noAgent)
 		return nil
 	}
-	c, err := net.DialTimeout("unix", l.host.agent, agentTime)
+	c, err := (&net.Dialer{Timeout: agentTime}).DialContext(l.ctx, "unix", l.host.agent)
 	if err != nil {
 		l.note(msg.M("ssh.tried-agent-dead", "agent", l.host.agent, "error", raw(err)))
 		return nil

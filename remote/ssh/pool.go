@@ -38,9 +38,8 @@ type pooled struct {
 	node remote.Node
 	conn remote.Conn
 	// broke: the last connection was lost and no attempt was made since.
-	broke   bool
-	flight  *flight
-	lastErr error
+	broke  bool
+	flight *flight
 }
 
 // flight is an attempt to connect that callers share. It goes on as long as one

@@ -67,14 +67,6 @@ func (d *Diagnose) rows() []member {
 	return d.s.aged(judged(d.s.Facts, d.s.Verdict))
 }
 
-// node is the chosen row's node, empty when it has none.
-func (d *Diagnose) node() string {
-	if rows := d.rows(); d.at < len(rows) {
-		return rows[d.at].node
-	}
-	return ""
-}
-
 // Keys implements Screen.
 func (d *Diagnose) Keys() keys.Map {
 	if !d.s.HaveFacts {

@@ -135,8 +135,12 @@ func loadRun(dir, id string) (Plan, decoded, error) {
 		return Plan{}, decoded{}, fmt.Errorf("run %s: %w: %w", id, ErrJournal, err)
 	}
 	defer func() { _ = f.Close() }()
-	if st, err := f.Stat(); err != nil || st.Size() > maxJournal {
-		return Plan{}, decoded{}, fmt.Errorf("run %s: %w: larger than %d bytes, or unreadable (%v)", id, ErrJournal, maxJournal, err)
+	st, err := f.Stat()
+	if err != nil {
+		return Plan{}, decoded{}, fmt.Errorf("run %s: %w: %w", id, ErrJournal, err)
+	}
+	if st.Size() > maxJournal {
+		return Plan{}, decoded{}, fmt.Errorf("run %s: %w: larger than %d bytes", id, ErrJournal, maxJournal)
 	}
 	d, err := decodeJournal(f)
 	switch {
