@@ -151,7 +151,7 @@ func (p *program) notStarted(err error) error {
 // returns the error that sets the exit status.
 func (s *session) finish(ctx context.Context, run *engine.Run, plan engine.Plan, asJSON bool) error {
 	p := s.p
-	p.follow(run, plan, asJSON)
+	p.follow(ctx, run, plan, asJSON)
 	result := run.Wait()
 	if run.Dir() != "" {
 		// The signals that ended the run must not keep the report from looking.
@@ -166,7 +166,7 @@ func (s *session) finish(ctx context.Context, run *engine.Run, plan engine.Plan,
 			p.say("%s", p.t("cmd.run.report", "path", report.Report.Path))
 		}
 	}
-	return p.ended(result)
+	return p.ended(result, asJSON)
 }
 
 // report looks at the cluster and writes the report of a run that has ended.

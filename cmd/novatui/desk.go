@@ -142,9 +142,8 @@ func (d *desk) settle() error {
 			continue
 		default:
 		}
-		run.Stop()
-		d.p.follow(run, d.plans[run.ID()], false)
-		errs = append(errs, d.p.ended(run.Wait()))
+		d.p.seeOff(run, d.plans[run.ID()])
+		errs = append(errs, d.p.ended(run.Wait(), false))
 	}
 	return errors.Join(errs...)
 }

@@ -32,12 +32,53 @@ type follower struct {
 // follow prints the run until it has ended. The first signal stops it at the
 // next boundary, the second aborts it; both say what that means. It never
 // returns before the run has ended.
-func (p *program) follow(run *engine.Run, plan engine.Plan, asJSON bool) {
-	f := &follower{p: p, run: run, plan: plan, json: asJSON, lines: map[string]uint64{}, working: map[string]bool{}}
+func (p *program) follow(ctx context.Context, run *engine.Run, plan engine.Plan, asJSON bool) {
+	newFollower(p, run, plan, asJSON).follow(ctx, false)
+}
+
+// seeOff stops a run whose screen is gone at the next boundary, prints what
+// still happens, and waits for its end.
+func (p *program) seeOff(run *engine.Run, plan engine.Plan) {
+	f := newFollower(p, run, plan, false)
+	f.skip()
+	p.say("%s", p.t("cmd.run.left", "run", run.ID()))
+	run.Stop()
+	f.follow(context.Background(), true)
+}
+
+func newFollower(p *program, run *engine.Run, plan engine.Plan, asJSON bool) *follower {
+	return &follower{p: p, run: run, plan: plan, json: asJSON, lines: map[string]uint64{}, working: map[string]bool{}}
+}
+
+// skip leaves out what was shown already.
+func (f *follower) skip() {
+	events, next := f.run.Feed().Since(0, 0)
+	f.cursor = next
+	for _, e := range events {
+		f.track(e)
+	}
+	for _, node := range f.plan.Nodes {
+		_, f.lines[node] = f.run.Feed().Output(node, 0, 0)
+	}
+}
+
+// follow prints until the run has ended. stopping says that it has been asked
+// to stop already, so that the first signal aborts it. A signal that came
+// before, while the run was being begun, has ended ctx.
+func (f *follower) follow(ctx context.Context, stopping bool) {
+	run := f.run
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, stopSignals...)
 	defer signal.Stop(signals)
-	stopping := false
+	if ctx.Err() != nil {
+		select {
+		case <-signals: // the same one
+		default:
+		}
+		f.announce("cmd.run.stopping", os.Interrupt)
+		run.Stop()
+		stopping = true
+	}
 	for {
 		changed := run.Feed().Changed()
 		f.print()
@@ -231,11 +272,14 @@ func (f *follower) lineText(l engine.OutputLine) string {
 }
 
 // ended explains how a run ended and makes the error that sets the exit status.
-func (p *program) ended(r engine.Result) error {
+// The follower's words have told the outcome already, its JSON has not.
+func (p *program) ended(r engine.Result, asJSON bool) error {
 	if r.Outcome == engine.OutcomeDone && r.Err == nil {
 		return nil
 	}
-	p.say("%s", p.t("cmd.run.outcome."+string(r.Outcome)))
+	if asJSON {
+		p.say("%s", p.t("cmd.run.outcome."+string(r.Outcome)))
+	}
 	if r.Err != nil {
 		p.say("  %s", oneLine(p.msgs().S(engine.Explain(r.Err))))
 	}
