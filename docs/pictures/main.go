@@ -11,8 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/charmbracelet/x/ansi"
 )
 
 // limit bounds the wait for one screen.
@@ -57,11 +60,15 @@ var script = []scene{
 	{"diagnose", map[string]string{"en": "Recommended:", "ru": "Рекомендуется"}, []string{"Enter"}},
 	{"choose", map[string]string{"en": "CHOOSE", "ru": "ВЫБОР"}, []string{"Enter"}},
 	{"review", map[string]string{"en": "REVIEW", "ru": "ПЛАН"}, []string{"Enter"}},
-	{"confirm", map[string]string{"en": "Type the cluster's name", "ru": "Введите имя кластера"}, []string{"-l", "nova-lab"}},
+	{"confirm", map[string]string{"en": "Type the cluster's name", "ru": "Введите имя кластера"}, []string{"-l", clusterName}},
 	{"", nil, []string{"Enter"}},
 	{"execute", map[string]string{"en": " 8/10 ", "ru": " 8/10 "}, nil},
 	{"report", map[string]string{"en": "Proved healthy", "ru": "Работоспособность доказана"}, []string{"q"}},
 }
+
+// clusterName among the keys stands for the name that the header shows: every
+// drill has one of its own.
+const clusterName = "CLUSTER"
 
 func play(program, dir, name, lang string, width, height int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -81,11 +88,15 @@ func play(program, dir, name, lang string, width, height int) error {
 		return err
 	}
 	defer func() { _, _ = tmux(context.WithoutCancel(ctx), "kill-session", "-t", session) }() // it may have ended by itself
+	cluster := ""
 	for _, s := range script {
 		if s.name != "" {
 			screen, err := waitFor(ctx, session, s.wait[lang])
 			if err != nil {
 				return fmt.Errorf("waiting for the screen %s: %w", s.name, err)
+			}
+			if fields := strings.Fields(ansi.Strip(screen)); len(fields) > 1 {
+				cluster = fields[1]
 			}
 			file := filepath.Join(dir, name+"-"+s.name+".svg")
 			if err := os.WriteFile(file, []byte(svg(screen, width, height)), 0o644); err != nil { //nolint:gosec // a picture is public
@@ -93,7 +104,11 @@ func play(program, dir, name, lang string, width, height int) error {
 			}
 		}
 		if len(s.keys) > 0 {
-			if _, err := tmux(ctx, append([]string{"send-keys", "-t", session}, s.keys...)...); err != nil {
+			keys := slices.Clone(s.keys)
+			if i := slices.Index(keys, clusterName); i >= 0 {
+				keys[i] = cluster
+			}
+			if _, err := tmux(ctx, append([]string{"send-keys", "-t", session}, keys...)...); err != nil {
 				return err
 			}
 		}
