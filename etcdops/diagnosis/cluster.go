@@ -164,6 +164,21 @@ func (j *judge) countQuorum() {
 	j.quorum = q
 }
 
+// unseen counts the voters on hosts that do not answer, where they could make
+// up a quorum with the healthy ones: that quorum is lost is not proved then.
+func (j *judge) unseen() int {
+	n := 0
+	for i := range j.members {
+		if s := &j.members[i]; s.State == etcdops.StateUnreachable && !s.m.Learner {
+			n++
+		}
+	}
+	if j.quorum.Healthy+n < j.quorum.Needed {
+		return 0
+	}
+	return n
+}
+
 // clusterState is the state of the whole.
 func (j *judge) clusterState() etcdops.ClusterState {
 	switch {

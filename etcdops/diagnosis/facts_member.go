@@ -275,7 +275,11 @@ func (j *judge) blameNobody() {
 		}
 	}
 	if !j.quorum.Holds && j.everFormed() {
-		j.add(found{cause: "quorum-lost", confidence: etcdops.Certain, evidence: etcdops.Evidence{
+		sure := etcdops.Certain
+		if j.unseen() > 0 {
+			sure = etcdops.Possible
+		}
+		j.add(found{cause: "quorum-lost", confidence: sure, evidence: etcdops.Evidence{
 			Source: "status", Text: fmt.Sprintf("%d of %d voters healthy, %d needed", j.quorum.Healthy, j.quorum.Voters, j.quorum.Needed),
 		}})
 	}

@@ -21,6 +21,9 @@ func (j *judge) headline(state etcdops.ClusterState) msg.Msg {
 	case etcdops.ClusterNotFormed:
 		return msg.M("diagnosis.head.not-formed", args...)
 	case etcdops.ClusterQuorumLost:
+		if n := j.unseen(); n > 0 {
+			return msg.M("diagnosis.head.quorum-unseen", append(args, "n", n)...)
+		}
 		return msg.M("diagnosis.head.quorum-lost", args...)
 	case etcdops.ClusterHealthy:
 		return msg.M("diagnosis.head.healthy", append(args, "n", len(j.members))...)
