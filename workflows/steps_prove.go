@@ -61,6 +61,20 @@ func (w *world) prove(repaired []string, p proofs) []engine.Step {
 	}}
 }
 
+// Expected lists the nodes whose members a plan has to leave healthy: what its
+// report must prove. Others were down before and were none of its business.
+func Expected(p engine.Plan) ([]string, error) {
+	r, stored, err := Unpack(p)
+	if err != nil {
+		return nil, err
+	}
+	repaired := r.Nodes
+	if r.Procedure == etcdops.ProcedureRestore || r.Procedure == etcdops.ProcedureSalvage {
+		repaired = nodesOf(stored.Facts)
+	}
+	return newWorld(nil, stored).expected(repaired), nil
+}
+
 // expected lists the nodes whose members must be healthy at the end: those
 // repaired and those that were healthy before. Others that are down are named
 // in the report and stay what they are.
@@ -273,7 +287,10 @@ func (w *world) snapshotData(ctx context.Context, x *engine.Exec, f etcdops.Fact
 	if err != nil {
 		return msg.Msg{}, msg.Msg{}, fmt.Errorf("counting keys through %s: %w", node, err)
 	}
-	if n.Versions.CanHashKV() && keys != wantKeys {
+	// A restore with a bumped revision leaves one empty key behind, which the
+	// tools count in the next snapshot and no range over user keys returns.
+	bumpedBefore := wantRevision > etcdops.DefaultBump && keys == wantKeys-1
+	if n.Versions.CanHashKV() && keys != wantKeys && !bumpedBefore {
 		return msg.Msg{}, msg.M("proof.keys-differ", "have", keys, "want", wantKeys), nil
 	}
 	return msg.M("proof.keys", "n", keys, "revision", n.Endpoint.Revision), msg.Msg{}, nil
