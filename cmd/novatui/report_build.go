@@ -10,6 +10,7 @@ import (
 	"github.com/novatui/novatui/etcdops"
 	"github.com/novatui/novatui/remote"
 	"github.com/novatui/novatui/ui/backend"
+	"github.com/novatui/novatui/workflows"
 	"github.com/novatui/novatui/workflows/engine"
 )
 
@@ -79,13 +80,30 @@ func buildReport(dir string, plan engine.Plan, state engine.State, after lookedA
 	}
 	if after.Known {
 		r.LookedAt = after.Facts.CollectedAt
-		r.Report.Proofs = prove(after.Facts, after.Verdict)
+		r.Report.Proofs = prove(restricted(plan, after.Facts, after.Verdict))
 	}
 	r.Report.Proved = state.Outcome == engine.OutcomeDone && allProved(r.Report.Proofs)
 	r.Report.Headline = r.headline()
 	r.Report.Todo = r.todo(after)
 	r.files(dir, plan, after)
 	return r
+}
+
+// restricted leaves out of facts and verdict the members that were down before
+// the run and were no part of it: whether they are healthy now is not what the
+// run has to prove. What remains to be done names them.
+func restricted(plan engine.Plan, f etcdops.Facts, v etcdops.Verdict) (etcdops.Facts, etcdops.Verdict) {
+	expected, err := workflows.Expected(plan)
+	if err != nil || len(expected) == 0 {
+		return f, v // nothing is left out that nobody names
+	}
+	f.Nodes = slices.DeleteFunc(slices.Clone(f.Nodes), func(n etcdops.NodeFacts) bool { return !slices.Contains(expected, n.Node) })
+	others := func(m etcdops.MemberVerdict) bool { return m.Node != "" && !slices.Contains(expected, m.Node) }
+	if v.State == etcdops.ClusterDegraded && slices.ContainsFunc(v.Members, others) {
+		v.State = etcdops.ClusterHealthy // of those that are left
+	}
+	v.Members = slices.DeleteFunc(slices.Clone(v.Members), others)
+	return f, v
 }
 
 // timeline fills in the steps and what they changed, and reports whether one
