@@ -24,7 +24,7 @@ type Printer struct {
 }
 
 // New makes a Printer for a language of Languages; any other value gets the
-// first. Catalogues are read once, when first needed.
+// first. A language's catalogue is read once, when first needed.
 func New(lang string) *Printer {
 	chosen := Languages[0]
 	for _, l := range Languages {
@@ -32,7 +32,7 @@ func New(lang string) *Printer {
 			chosen = l
 		}
 	}
-	return &Printer{lang: chosen, localizer: i18n.NewLocalizer(catalogue(), chosen, Languages[0])}
+	return &Printer{lang: chosen, localizer: i18n.NewLocalizer(catalogue(chosen), chosen, Languages[0])}
 }
 
 // Lang is the language that the Printer prints.
@@ -120,28 +120,50 @@ func count(n any) any {
 	return nil
 }
 
-// catalogue parses every locale file. A file that does not parse is a defect
-// of the build that the tests of this package find, hence the panic.
-var catalogue = sync.OnceValue(func() *i18n.Bundle {
-	bundle := i18n.NewBundle(language.English)
-	bundle.RegisterUnmarshalFunc("yaml", yaml.Unmarshal)
-	err := fs.WalkDir(assets.Locales, "locales", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
+// bundles holds the catalogues that were read, by language.
+var bundles = struct {
+	sync.Mutex
+	read map[string]*i18n.Bundle
+}{read: map[string]*i18n.Bundle{}}
+
+// catalogue is a language's messages, with those of the first language to fall
+// back on. A file that does not parse is a defect of the build that the tests
+// of this package find, hence the panic.
+func catalogue(lang string) *i18n.Bundle {
+	bundles.Lock()
+	defer bundles.Unlock()
+	if b, ok := bundles.read[lang]; ok {
+		return b
+	}
+	b := i18n.NewBundle(language.English)
+	b.RegisterUnmarshalFunc("yaml", yaml.Unmarshal)
+	folders := []string{Languages[0]}
+	if lang != Languages[0] {
+		folders = append(folders, lang)
+	}
+	for _, folder := range folders {
+		if err := readFolder(b, folder); err != nil {
+			panic("reading the catalogue: " + err.Error())
 		}
-		b, err := assets.Locales.ReadFile(path)
+	}
+	bundles.read[lang] = b
+	return b
+}
+
+func readFolder(b *i18n.Bundle, lang string) error {
+	files, err := fs.Glob(assets.Locales, "locales/"+lang+"/*.yaml")
+	if err != nil {
+		return fmt.Errorf("listing %s: %w", lang, err)
+	}
+	for _, file := range files {
+		text, err := assets.Locales.ReadFile(file)
 		if err != nil {
-			return err
+			return fmt.Errorf("reading %s: %w", file, err)
 		}
 		// go-i18n takes the language from the file's name.
-		lang := strings.Split(path, "/")[1]
-		if _, err := bundle.ParseMessageFileBytes(b, lang+".yaml"); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+		if _, err := b.ParseMessageFileBytes(text, lang+".yaml"); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
 		}
-		return nil
-	})
-	if err != nil {
-		panic("reading the catalogue: " + err.Error())
 	}
-	return bundle
-})
+	return nil
+}
