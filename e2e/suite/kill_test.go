@@ -19,20 +19,28 @@ func TestKilledAtEveryBoundary(t *testing.T) {
 			t.Parallel()
 			w := newLab(t)
 			w.operator = programs.lab // the race detector adds nothing to a kill
-			c := named(t, name)
+			c, missed := named(t, name), 0
 			for first, points := true, []string{""}; len(points) > 0; first = false {
 				before := c.Break(t, w)
 				file := suite.Plan(t, w, suite.Diagnose(t, w))
 				if first {
 					points = chosen(suite.Boundaries(t, file))
 				}
-				suite.KillAndResume(t, w, file, points[0])
+				killed := suite.KillAndResume(t, w, file, points[0])
 				c.Proved(t, w, before)
-				if t.Failed() {
+				switch {
+				case t.Failed():
 					t.Fatalf("after a kill at %s", points[0])
+				case killed:
+					t.Logf("survived a kill at %s", points[0])
+				default:
+					missed++
+					t.Logf("did not come by %s", points[0])
 				}
-				t.Logf("survived a kill at %s", points[0])
 				points = points[1:]
+			}
+			if missed > 2 {
+				t.Errorf("%d points were never reached", missed)
 			}
 		})
 	}
