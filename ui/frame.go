@@ -130,7 +130,11 @@ func (m *model) header(w int) string {
 	environment := m.environment()
 	mode := t.S(theme.Good, p.T("ui.readonly"))
 	if m.s.Running {
-		mode = t.S(theme.Alarm, " "+p.T("ui.running")+" ")
+		word := "ui.running"
+		if m.s.Paused {
+			word = "ui.paused"
+		}
+		mode = t.S(theme.Alarm, " "+p.T(word)+" ")
 	}
 	clock := t.S(theme.Dim, text.Clock(m.s.Now().Sub(m.s.Opened)))
 	left := strings.Join([]string{name, cluster, environment, mode}, "  ")

@@ -24,12 +24,21 @@ type Kit struct {
 
 // Key is how the key of an action is called on a keyboard, in the language.
 func (k Kit) Key(a keys.Action) string {
-	return strings.ReplaceAll(keys.Label(a), "space", k.P.T("ui.keyname.space"))
+	if label := keys.Label(a); label != "space" {
+		return label
+	}
+	return k.P.T("ui.keyname.space")
 }
 
 // AllKeys lists every key of an action.
 func (k Kit) AllKeys(a keys.Action) string {
-	return strings.ReplaceAll(keys.All(a), "space", k.P.T("ui.keyname.space"))
+	names := strings.Split(keys.All(a), ", ")
+	for i, name := range names {
+		if name == "space" { // not the end of backspace
+			names[i] = k.P.T("ui.keyname.space")
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // Overlay is one sheet. Its methods are called by the root model only.

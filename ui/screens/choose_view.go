@@ -28,6 +28,9 @@ func (c *Choose) Coach() msg.Msg {
 	case a.Procedure == etcdops.ProcedureRestore:
 		return msg.M("ui.coach.snapshot-chosen")
 	}
+	if best := c.options()[0]; best.Procedure != a.Procedure {
+		return msg.M("ui.coach.choose-other", "procedure", procedureName(best.Procedure))
+	}
 	return msg.M("ui.coach.choose", "procedure", procedureName(a.Procedure))
 }
 

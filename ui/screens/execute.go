@@ -48,6 +48,7 @@ type Execute struct {
 	liveAt   time.Time
 	liveErr  error
 	liveBusy bool
+	liveOld  bool // a step has ended since the table was made
 }
 
 // pane is a node's output with its place in the feed.
@@ -174,7 +175,8 @@ func (e *Execute) Update(m tea.Msg) tea.Cmd {
 			return e.take(m)
 		}
 	case Tick:
-		if e.s.Top() == Screen(e) && e.s.Now().Sub(e.liveAt) >= statusEvery {
+		if e.s.Top() == Screen(e) && (e.liveOld || e.s.Now().Sub(e.liveAt) >= statusEvery) {
+			e.liveOld = e.liveBusy
 			return e.status()
 		}
 	case statusSeen:
@@ -182,6 +184,10 @@ func (e *Execute) Update(m tea.Msg) tea.Cmd {
 		if m.err == nil {
 			e.live, e.liveAt = m.facts, e.s.Now()
 			e.s.see(m.facts)
+		}
+		if e.liveOld && e.s.Top() == Screen(e) {
+			e.liveOld = false
+			return e.status()
 		}
 	case reported:
 		if m.run == e.run.ID() && e.reporting {
@@ -214,6 +220,7 @@ func (e *Execute) take(m fed) tea.Cmd {
 	for _, ev := range m.events {
 		e.note(ev)
 	}
+	e.s.Paused = e.paused
 	e.events = append(e.events, m.events...)
 	e.cursor = m.cursor
 	if fresh {
@@ -244,13 +251,19 @@ func (e *Execute) note(ev engine.Event) {
 			e.turnTo(ev.Node)
 		}
 	case engine.StepDone, engine.StepSkipped, engine.StepFailed:
+		e.liveOld = true // the table must not tell of before the step
 		delete(e.active, ev.Node)
 		delete(e.notes, ev.Node)
 	case engine.Note:
 		e.notes[ev.Node] = ev.Text
 	case engine.Paused:
 		e.paused = true
-	case engine.Continued, engine.StageStarted, engine.RunResumed:
+	case engine.RunResumed:
+		// What was under way when the run was cut off is not under way now.
+		e.paused = false
+		e.active = map[string]activity{}
+		e.notes = map[string]msg.Msg{}
+	case engine.Continued, engine.StageStarted:
 		e.paused = false
 	case engine.Warning:
 		e.s.Flash(ev.Text)
@@ -274,7 +287,7 @@ func (e *Execute) turnTo(node string) {
 
 func (e *Execute) end(r engine.Result) tea.Cmd {
 	e.ended, e.result = true, r
-	e.s.Running, e.s.Run = false, nil
+	e.s.Running, e.s.Paused, e.s.Run = false, false, nil
 	e.s.Forget()
 	if r.Outcome == engine.OutcomeDone {
 		return e.report()

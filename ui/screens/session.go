@@ -88,6 +88,7 @@ type Session struct {
 	Opened  time.Time   // when the wizard was started: the incident's clock
 	Running bool        // a run goes on: the wizard changes things
 	Run     backend.Run // that run
+	Paused  bool        // it waits for the operator
 
 	Facts      etcdops.Facts
 	Verdict    etcdops.Verdict

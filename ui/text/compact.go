@@ -12,10 +12,21 @@ import (
 // perhaps a logger, the place in the source, then what it says.
 var console = regexp.MustCompile(`^\d{4}-\d\d-\d\dT[0-9:.]+(?:Z|[+-][0-9:]+)\s+(debug|info|warn|error|panic|fatal)\s+(?:\S+\s+)?\S+\.go:\d+\s+(.*)$`)
 
+// journal is a line of journalctl -o short-iso: time, host, who wrote it, what.
+var journal = regexp.MustCompile(`^\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)(?:[.,]\d+)?(?:Z|[+-][0-9:]+) \S+ ([^\s:]+): (.*)$`)
+
 // Compact makes a line of etcd's log readable in a narrow place: its level,
 // its message, then what else it says, without the time and the place in the
-// source. Any other line comes back as it is.
+// source. Of a line of the journal the time of day stays, and who wrote it
+// unless it is etcd's log. Any other line comes back as it is.
 func Compact(line string) string {
+	if m := journal.FindStringSubmatch(line); m != nil {
+		short := Compact(m[3])
+		if short == m[3] { // not etcd's log: systemd, a script around etcd
+			short = m[2] + ": " + short
+		}
+		return m[1] + " " + short
+	}
 	if m := console.FindStringSubmatch(line); m != nil {
 		return m[1] + ": " + m[2]
 	}

@@ -69,6 +69,8 @@ func TestCompact(t *testing.T) {
 		`{"level":"error","no":"message"}`:                                                                             `{"level":"error","no":"message"}`,
 		"2026-11-21T09:01:16Z  info  bbolt  bbolt@v1.5.0/db.go:327  Opening db file":                                   "info: Opening db file",
 		"2026-11-21T09:01:16+03:00\tinfo\tschema/membership.go:125\tTrimming":                                          "info: Trimming",
+		`2026-11-21T09:52:27+0000 master-2 etcd[14299]: {"level":"info","msg":"serving"}`:                              "09:52:27 info: serving",
+		"2026-11-21T09:52:27+03:00 master-2 systemd[1]: Started etcd.service.":                                         "09:52:27 systemd[1]: Started etcd.service.",
 		`{"level":"broken`: `{"level":"broken`,
 		"panic: failed":    "panic: failed",
 	} {
