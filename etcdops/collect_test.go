@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -209,9 +210,10 @@ func TestCollectUnreachableAndHanging(t *testing.T) {
 }
 
 func TestReadyz(t *testing.T) {
-	status := http.StatusOK
+	var status atomic.Int32
+	status.Store(http.StatusOK)
 	api := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(status)
+		w.WriteHeader(int(status.Load()))
 		fmt.Fprint(w, "ok")
 	}))
 	defer api.Close()
@@ -228,7 +230,7 @@ func TestReadyz(t *testing.T) {
 	if r := ask(); !r.Asked || !r.OK || r.Answer != "ok" {
 		t.Errorf("ready: %+v", r)
 	}
-	status = http.StatusInternalServerError
+	status.Store(http.StatusInternalServerError)
 	if r := ask(); !r.Asked || r.OK || !strings.HasPrefix(r.Answer, "500") {
 		t.Errorf("not ready: %+v", r)
 	}
