@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/novatui/novatui/assets/msg"
 	"github.com/novatui/novatui/remote"
 )
 
@@ -87,7 +88,7 @@ func (h Host) MoveLeader(endpoint, id string) (remote.Command, error) {
 func (h Host) SnapshotSave(endpoint, file string) (remote.Command, error) {
 	c := h.etcdctl(remote.Change, snapshotTimeout, []string{endpoint}, "snapshot", "save", file)
 	c.Timeout = snapshotTimeout
-	c.Summary = "save a snapshot of " + endpoint + " to " + file
+	c = c.Named(msg.M("command.snapshot-save", "endpoint", endpoint, "path", file))
 	return c, firstErr(validateURLs([]string{endpoint}), validatePath(file))
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/novatui/novatui/assets/msg"
 	"github.com/novatui/novatui/remote"
 )
 
@@ -39,7 +40,7 @@ const asideInfix = "novatui-"
 // moved before, or there is nothing to move, it says so and changes nothing.
 func (h Host) MoveAside(d DirFacts, tag string) (remote.Command, error) {
 	c := h.script("move-aside.sh", remote.Change, fileTimeout,
-		"set "+d.Path+" aside as "+path.Base(AsidePath(d, tag)),
+		msg.M("command.move-aside", "path", d.Path, "aside", path.Base(AsidePath(d, tag))),
 		d.Actual(), AsidePath(d, tag), flag(d.MountPoint))
 	return c, firstErr(h.ValidateDataDir(d.Path), h.ValidateDataDir(d.Actual()), validateTag(tag))
 }
@@ -48,7 +49,7 @@ func (h Host) MoveAside(d DirFacts, tag string) (remote.Command, error) {
 // the old place, and while any process holds a file in either.
 func (h Host) MoveBack(d DirFacts, tag string) (remote.Command, error) {
 	c := h.script("move-back.sh", remote.Change, fileTimeout,
-		"bring "+path.Base(AsidePath(d, tag))+" back as "+d.Path,
+		msg.M("command.move-back", "path", d.Path, "aside", path.Base(AsidePath(d, tag))),
 		d.Actual(), AsidePath(d, tag), flag(d.MountPoint))
 	return c, firstErr(h.ValidateDataDir(d.Path), h.ValidateDataDir(d.Actual()), validateTag(tag))
 }
@@ -57,7 +58,7 @@ func (h Host) MoveBack(d DirFacts, tag string) (remote.Command, error) {
 // gives them to one that is there already and empty. Refused for one that is
 // not empty.
 func (h Host) MakeDir(dir string, o Owner) (remote.Command, error) {
-	c := h.script("make-dir.sh", remote.Change, fileTimeout, "make "+dir+" again",
+	c := h.script("make-dir.sh", remote.Change, fileTimeout, msg.M("command.make-dir", "path", dir),
 		dir, o.User, o.Group, o.Mode, o.SELinux)
 	return c, firstErr(h.ValidateDataDir(dir), validateOwner(o))
 }
@@ -65,7 +66,7 @@ func (h Host) MakeDir(dir string, o Owner) (remote.Command, error) {
 // MakeRunDir makes the run folder, readable by its owner alone.
 func (h Host) MakeRunDir(tag string) (remote.Command, error) {
 	dir := h.RunDir(tag)
-	c := h.script("make-run-dir.sh", remote.Change, fileTimeout, "make "+dir, dir)
+	c := h.script("make-run-dir.sh", remote.Change, fileTimeout, msg.M("command.make-run-dir", "path", dir), dir)
 	return c, firstErr(validateTag(tag), validatePath(dir))
 }
 
@@ -77,7 +78,7 @@ func (h Host) MakeRunDir(tag string) (remote.Command, error) {
 func (h Host) SetEnv(values map[string]string, tag string) (remote.Command, error) {
 	args, err := envArgs(values)
 	c := h.script("set-env.sh", remote.Change, fileTimeout,
-		"set in "+h.EnvFile()+": "+strings.Join(args, " "),
+		msg.M("command.set-env", "path", h.EnvFile(), "values", strings.Join(args, " ")),
 		append([]string{"set", h.EnvFile(), tag}, args...)...)
 	return c, firstErr(err, validateTag(tag), validatePath(h.EnvFile()))
 }
@@ -87,7 +88,7 @@ func (h Host) SetEnv(values map[string]string, tag string) (remote.Command, erro
 func (h Host) CheckEnv(values map[string]string) (remote.Command, error) {
 	args, err := envArgs(values)
 	c := h.script("set-env.sh", remote.Read, fileTimeout,
-		"compare "+h.EnvFile()+" with: "+strings.Join(args, " "),
+		msg.M("command.check-env", "path", h.EnvFile(), "values", strings.Join(args, " ")),
 		append([]string{"check", h.EnvFile(), "-"}, args...)...)
 	return c, firstErr(err, validatePath(h.EnvFile()))
 }
@@ -96,7 +97,7 @@ func (h Host) CheckEnv(values map[string]string) (remote.Command, error) {
 // is no error.
 func (h Host) RestoreEnv(tag string) (remote.Command, error) {
 	c := h.script("restore-env.sh", remote.Change, fileTimeout,
-		"put back "+h.EnvFile()+" as it was", h.EnvFile(), h.EnvFile()+"."+asideInfix+tag)
+		msg.M("command.restore-env", "path", h.EnvFile()), h.EnvFile(), h.EnvFile()+"."+asideInfix+tag)
 	return c, firstErr(validateTag(tag), validatePath(h.EnvFile()))
 }
 
@@ -127,7 +128,7 @@ func envArgs(values map[string]string) ([]string, error) {
 // then it is renamed. Refused when PATH exists with other content; with the
 // same content nothing is changed. size (bytes, decimal) and sum may be slots.
 func (h Host) PutFile(file, size, sum string) (remote.Command, error) {
-	c := h.script("put-file.sh", remote.Change, bulkTimeout, "store "+file, file, size, sum)
+	c := h.script("put-file.sh", remote.Change, bulkTimeout, msg.M("command.put-file", "path", file), file, size, sum)
 	err := firstErr(validatePath(file), validateSHA256(sum))
 	if n, parseErr := strconv.ParseInt(size, 10, 64); err == nil && !isSlot(size) && (parseErr != nil || n < 0) {
 		err = fmt.Errorf("%q is not a size in bytes", size)
@@ -146,7 +147,7 @@ func (h Host) CatFile(file string) (remote.Command, error) {
 // FileSHA256 tells size and sha256 of files; ParseSums reads the answer. A
 // file that is not there is absent from it.
 func (h Host) FileSHA256(files ...string) (remote.Command, error) {
-	c := h.script("sums.sh", remote.Read, bulkTimeout, "sha256 of "+strings.Join(files, " "), files...)
+	c := h.script("sums.sh", remote.Read, bulkTimeout, msg.M("command.sums", "path", strings.Join(files, " ")), files...)
 	return c, validatePaths(files)
 }
 
@@ -156,7 +157,7 @@ func (h Host) FileSHA256(files ...string) (remote.Command, error) {
 // it is written. When dest is there already it is left alone and compared by
 // size only; compare its sha256 afterwards.
 func (h Host) Unpack(archive, dest string, maxBytes int64) (remote.Command, error) {
-	c := h.script("unpack.sh", remote.Change, bulkTimeout, "unpack "+archive,
+	c := h.script("unpack.sh", remote.Change, bulkTimeout, msg.M("command.unpack", "path", archive),
 		archive, dest, strconv.FormatInt(maxBytes, 10))
 	err := validatePaths([]string{archive, dest})
 	if err == nil && maxBytes <= 0 {
@@ -169,7 +170,7 @@ func (h Host) Unpack(archive, dest string, maxBytes int64) (remote.Command, erro
 // hash at the end of the file is there (size % 512 == 32) and right. With it
 // come size and sha256 of the file. ParseCheckSnapshot reads the answer.
 func (h Host) CheckSnapshot(file string) (remote.Command, error) {
-	c := h.script("check-snapshot.sh", remote.Read, bulkTimeout, "check the hash of "+file, file)
+	c := h.script("check-snapshot.sh", remote.Read, bulkTimeout, msg.M("command.check-snapshot", "path", file), file)
 	return c, validatePath(file)
 }
 
@@ -177,7 +178,7 @@ func (h Host) CheckSnapshot(file string) (remote.Command, error) {
 // step look at. ParseStat reads the answer. What does not exist is described
 // by the file system that it would be made in.
 func (h Host) Stat(paths ...string) (remote.Command, error) {
-	c := h.script("stat.sh", remote.Read, fileTimeout, "look at "+strings.Join(paths, " "), paths...)
+	c := h.script("stat.sh", remote.Read, fileTimeout, msg.M("command.stat", "path", strings.Join(paths, " ")), paths...)
 	return c, validatePaths(paths)
 }
 
@@ -198,7 +199,7 @@ func (h Host) ProveStopped() (remote.Command, error) {
 		args = append(args, "dir:"+d.Actual())
 		err = firstErr(err, validatePath(d.Actual()))
 	}
-	c := h.script("prove-stopped.sh", remote.Read, fileTimeout, "prove that etcd is down", args...)
+	c := h.script("prove-stopped.sh", remote.Read, fileTimeout, msg.M("command.prove-stopped"), args...)
 	return c, err
 }
 

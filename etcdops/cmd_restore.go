@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/novatui/novatui/assets/msg"
 	"github.com/novatui/novatui/remote"
 )
 
@@ -77,7 +78,7 @@ func (h Host) RestoreSnapshot(r Restore) (remote.Command, error) {
 	o := h.DataOwner()
 	args := append([]string{staging, walStaging, o.User, o.Group, o.Mode, o.SELinux}, argv...)
 	c := h.script("restore.sh", remote.Change, bulkTimeout,
-		"restore "+path.Base(r.Snapshot)+" into "+staging, args...)
+		msg.M("command.restore", "snapshot", path.Base(r.Snapshot), "path", staging), args...)
 	return c, firstErr(
 		h.ValidateDataDir(h.Facts.Data.Path), validateTag(r.Tag), validatePath(r.Snapshot),
 		validateOwner(o), validateMemberName(r.Name), validateURLs(r.PeerURLs), r.validateCluster())
@@ -117,7 +118,7 @@ func (r Restore) validateCluster() error {
 // be free: absent or empty (of a mount point: free of what the staging
 // directory holds). One command for each of StateDirs. Done before: says so.
 func (h Host) PlaceRestored(d DirFacts, tag string) (remote.Command, error) {
-	c := h.script("place.sh", remote.Change, fileTimeout, "put the restored data in place as "+d.Path,
+	c := h.script("place.sh", remote.Change, fileTimeout, msg.M("command.place", "path", d.Path),
 		StagingPath(d, tag), d.Actual(), flag(d.MountPoint))
 	return c, firstErr(h.ValidateDataDir(d.Path), h.ValidateDataDir(d.Actual()), validateTag(tag))
 }
@@ -142,7 +143,7 @@ func (h Host) SnapshotHashKV(file, tag string) (remote.Command, error) {
 	if !h.Facts.Versions.CanHashKV() {
 		err = fmt.Errorf("etcdutl hashkv: %w", ErrToolMissing)
 	}
-	c := h.script("hashkv.sh", remote.Change, bulkTimeout, "hash the keys and values in "+file,
+	c := h.script("hashkv.sh", remote.Change, bulkTimeout, msg.M("command.hashkv", "path", file),
 		file, path.Join(h.RunDir(tag), "scratch.db"), h.Tool("etcdutl"), "hashkv")
 	return c, firstErr(err, validatePath(file), validateTag(tag))
 }
@@ -155,7 +156,7 @@ func (h Host) CopyData(tag string) (remote.Command, error) {
 	if h.SeparateWAL() {
 		wal = h.Facts.WAL.Actual()
 	}
-	c := h.script("copy-data.sh", remote.Change, bulkTimeout, "copy "+h.Facts.Data.Path,
+	c := h.script("copy-data.sh", remote.Change, bulkTimeout, msg.M("command.copy-data", "path", h.Facts.Data.Path),
 		h.Facts.Data.Actual(), wal, path.Join(h.RunDir(tag), "salvage"))
 	return c, firstErr(h.ValidateDataDir(h.Facts.Data.Path), validateTag(tag))
 }
@@ -174,7 +175,7 @@ func (h Host) SalvageSnapshot(tag, file string, clientPort, peerPort int, limit 
 		name = "default"
 	}
 	c := h.script("salvage.sh", remote.Change, limit,
-		"start a copy of the data alone and save a snapshot of it to "+file,
+		msg.M("command.salvage", "path", file),
 		path.Join(h.RunDir(tag), "salvage"), file, h.Tool("etcd"), h.Tool("etcdctl"), name,
 		strconv.Itoa(clientPort), strconv.Itoa(peerPort), strconv.Itoa(int(limit/time.Second)-15))
 	if limit < 30*time.Second {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/novatui/novatui/assets/msg"
 	"github.com/novatui/novatui/remote"
 )
 
@@ -68,14 +69,14 @@ func (h Host) ResetFailed() remote.Command {
 // condition which never holds. The running process is not touched. It is
 // proved by asking systemd; UnitFacts.Masked sees both ways.
 func (h Host) HoldDown() remote.Command {
-	return h.script("hold.sh", remote.Change, quickTimeout, "keep "+h.Unit()+" from starting",
+	return h.script("hold.sh", remote.Change, quickTimeout, msg.M("command.hold", "unit", h.Unit()),
 		"hold", h.Unit(), h.dropInDir())
 }
 
 // Release takes HoldDown back, whichever way it took. It does not start the
 // unit. Nothing to take back is no error.
 func (h Host) Release() remote.Command {
-	return h.script("hold.sh", remote.Change, quickTimeout, "let "+h.Unit()+" start again",
+	return h.script("hold.sh", remote.Change, quickTimeout, msg.M("command.release", "unit", h.Unit()),
 		"release", h.Unit(), h.dropInDir())
 }
 

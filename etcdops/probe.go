@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/novatui/novatui/assets/msg"
 	"github.com/novatui/novatui/remote"
 )
 
@@ -30,7 +31,7 @@ func probeCommand(cfg Config, n remote.Node, mark string) remote.Command {
 	for _, dir := range cfg.SnapshotDirs {
 		args = append(args, n.Path(dir))
 	}
-	c := scriptCommand("probe.sh", remote.Read, probeTimeout, "look at the node (read only)", args...)
+	c := scriptCommand("probe.sh", remote.Read, probeTimeout, msg.M("command.probe"), args...)
 	c.Quiet = true
 	return c
 }

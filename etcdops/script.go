@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/novatui/novatui/assets"
+	"github.com/novatui/novatui/assets/msg"
 	"github.com/novatui/novatui/remote"
 )
 
@@ -24,20 +25,19 @@ const (
 // sh -c TEXT novatui ARGUMENT…. The text is a constant; data travels as
 // arguments only.
 func (h Host) script(
-	name string, effect remote.Effect, timeout time.Duration, summary string, args ...string,
+	name string, effect remote.Effect, timeout time.Duration, brief msg.Msg, args ...string,
 ) remote.Command {
-	return scriptCommand(name, effect, timeout, summary, args...)
+	return scriptCommand(name, effect, timeout, brief, args...)
 }
 
 func scriptCommand(
-	name string, effect remote.Effect, timeout time.Duration, summary string, args ...string,
+	name string, effect remote.Effect, timeout time.Duration, brief msg.Msg, args ...string,
 ) remote.Command {
 	return remote.Command{
-		Summary: summary,
 		Argv:    append([]string{"/bin/sh", "-c", cachedScript(name), "novatui"}, args...),
 		Effect:  effect,
 		Timeout: timeout,
-	}
+	}.Named(brief)
 }
 
 // scripts holds the texts that were made already, by name.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/novatui/novatui/assets/msg"
 	"github.com/novatui/novatui/remote"
 )
 
@@ -98,7 +99,7 @@ const lookTag = "-look"
 // Discard takes away what a look at a snapshot wrote into the run folder of
 // tag; the snapshot itself is never there. Only tags of looks are accepted.
 func (h Host) Discard(file, tag string) (remote.Command, error) {
-	c := h.script("discard.sh", remote.Change, fileTimeout, "take the copy in "+h.RunDir(tag)+" away again",
+	c := h.script("discard.sh", remote.Change, fileTimeout, msg.M("command.discard", "path", h.RunDir(tag)),
 		h.Path(RunsDir), tag, path.Base(h.PlainPath(file, tag)))
 	return c, firstErr(validateTag(tag), validatePath(file))
 }

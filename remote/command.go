@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/novatui/novatui/assets/msg"
 )
 
 // Effect says what a command can do to the world.
@@ -28,8 +30,11 @@ const DefaultMaxOutput = 1 << 20
 type Command struct {
 	// Summary is a short form for narrow places ("set aside /var/lib/etcd");
 	// empty means that the command line itself is short enough.
-	Summary string   `json:"summary,omitempty"`
-	Argv    []string `json:"argv"`
+	Summary string `json:"summary,omitempty"`
+	// Brief is the same as a message, for who shows it in the reader's
+	// language; zero when Summary is a command line, or empty.
+	Brief msg.Msg  `json:"brief,omitzero"`
+	Argv  []string `json:"argv"`
 	// Env are NAME=value pairs that are set for this command alone.
 	Env    []string `json:"env,omitempty"`
 	Effect Effect   `json:"effect"`
@@ -67,6 +72,21 @@ func (c Command) Short() string {
 		return c.Redact(c.Summary)
 	}
 	return c.Line()
+}
+
+// ShortIn is Short in the language of say.
+func (c Command) ShortIn(say func(msg.Msg) string) string {
+	if c.Brief.Zero() {
+		return c.Short()
+	}
+	return c.Redact(say(c.Brief))
+}
+
+// Named gives the command its short form: a message, and its English text for
+// journals and errors.
+func (c Command) Named(brief msg.Msg) Command {
+	c.Brief, c.Summary = brief, msg.New(msg.Languages[0]).S(brief)
+	return c
 }
 
 // Redact replaces every secret of the command in s by ***.

@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/novatui/novatui/assets/msg"
 )
 
 func TestClean(t *testing.T) {
@@ -72,6 +74,12 @@ func TestCommandLine(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	c.Summary = "get with s3cret"
+	if got := c.ShortIn(msg.New("ru").S); got != "get with ***" {
+		t.Errorf("ShortIn without a message is %q", got)
+	}
+	if got := c.Named(msg.M("command.put-file", "path", "/s3cret")).ShortIn(msg.New("ru").S); got != "сохранить /***" {
+		t.Errorf("ShortIn is %q", got)
+	}
 	if got := c.Short(); got != "get with ***" {
 		t.Errorf("got %s", got)
 	}

@@ -62,18 +62,18 @@ func writeStep(b *strings.Builder, step engine.Step, pr *msg.Printer) {
 		if c.Node != step.Node {
 			where = "[" + c.Node + "] "
 		}
-		b.WriteString("      " + where + commandText(c.Command) + "\n")
+		b.WriteString("      " + where + commandText(c.Command, pr) + "\n")
 	}
 }
 
 // commandText is a command on one line. It is not wrapped, so that it can be
 // copied. A script is named by its summary: it fills a screen, and -o script has
 // it in full.
-func commandText(c remote.Command) string {
+func commandText(c remote.Command, pr *msg.Printer) string {
 	if line := c.Line(); c.Summary == "" || !strings.Contains(line, "\n") {
 		return "$ " + oneLine(line)
 	}
-	return "* " + oneLine(c.Short())
+	return "* " + oneLine(c.ShortIn(pr.S))
 }
 
 func writeGuards(b *strings.Builder, plan engine.Plan, pr *msg.Printer) {

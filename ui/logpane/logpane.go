@@ -178,6 +178,8 @@ func (p *Pane) text(l engine.OutputLine) string {
 	switch {
 	case l.Kind == engine.LineGap:
 		return p.say(msg.M("ui.pane.gap", "n", l.Missing))
+	case l.Kind == engine.LineCommand && !l.Msg.Zero():
+		return "$ " + p.say(l.Msg)
 	case !l.Msg.Zero():
 		return p.say(l.Msg)
 	case l.Kind == engine.LineCommand && !strings.HasPrefix(l.Text, "$ "):

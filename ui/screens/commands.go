@@ -19,7 +19,7 @@ func (s *Session) commandLines(st engine.Stage, w int) []string {
 	for _, step := range st.Steps {
 		out = append(out, text.Cut("       "+s.T.S(theme.Plain, s.P.S(step.Title))+s.T.S(theme.Dim, "  "+step.Node), w))
 		for _, c := range step.Commands {
-			out = append(out, text.Cut("         "+s.T.S(theme.Command, text.Clean(c.Command.Short())), w))
+			out = append(out, text.Cut("         "+s.T.S(theme.Command, text.Clean(c.Command.ShortIn(s.P.S))), w))
 		}
 	}
 	return out
@@ -101,7 +101,7 @@ func (s *Session) stepLines(step engine.Step, x *scripts, w int) []string {
 	out := []string{text.Cut("  "+s.T.S(theme.Strong, s.P.S(step.Title))+"  "+s.T.S(token, effect)+s.T.S(theme.Dim, "  "+step.Node), w)}
 	for _, c := range step.Commands {
 		if c.Command.Summary != "" {
-			out = append(out, text.Cut("    "+text.Clean(c.Command.Short()), w))
+			out = append(out, text.Cut("    "+text.Clean(c.Command.ShortIn(s.P.S)), w))
 		}
 		for j, l := range text.Wrap(text.Clean(x.line(c)), max(20, w-6)) {
 			lead := "      "

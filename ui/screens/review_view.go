@@ -131,7 +131,7 @@ func (r *Review) stageLine(i int, st engine.Stage, titles, w int) string {
 	} else if st.Destroys() {
 		line += t.S(theme.Bad, r.s.P.T("ui.review.destroys")) + "  "
 	}
-	n, short := summary(st)
+	n, short := r.summary(st)
 	switch n {
 	case 0:
 		return text.Cut(line+t.S(theme.Dim, r.s.P.T("ui.review.looks")), w)
@@ -142,7 +142,7 @@ func (r *Review) stageLine(i int, st engine.Stage, titles, w int) string {
 }
 
 // summary counts a stage's commands and joins their short forms, each once.
-func summary(st engine.Stage) (n int, short string) {
+func (r *Review) summary(st engine.Stage) (n int, short string) {
 	seen := map[string]bool{}
 	var parts []string
 	for _, step := range st.Steps {
@@ -150,7 +150,7 @@ func summary(st engine.Stage) (n int, short string) {
 			n++
 			bare := c.Command
 			bare.Env = nil // addresses and certificates, in front of what matters
-			if line := text.Clean(bare.Short()); !seen[line] {
+			if line := text.Clean(bare.ShortIn(r.s.P.S)); !seen[line] {
 				seen[line] = true
 				parts = append(parts, line)
 			}

@@ -100,7 +100,8 @@ type OutputLine struct {
 	Node string    `json:"node"`
 	Kind LineKind  `json:"kind"`
 	Text string    `json:"text"` // cleaned of terminal escapes
-	// Msg is the text of a LineNote; Text is empty then.
+	// Msg is the text of a LineNote, where Text is empty then, and of a
+	// LineCommand that has its short form as a message.
 	Msg msg.Msg `json:"msg,omitzero"`
 	// Missing is how many lines a LineGap stands for.
 	Missing uint64 `json:"missing,omitempty"`

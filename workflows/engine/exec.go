@@ -163,7 +163,7 @@ func (x *Exec) announce(node string, c remote.Command) (seq uint64, err error) {
 		if c.Summary != "" {
 			short = firstLine(x.redactor(c).safe(c.Summary))
 		}
-		p.write(shown{LineCommand, short, feedOnly}, shown{LineCommand, line, transcriptOnly})
+		p.command(line, short, eachArg(c.Brief, x.redactor(c).safe))
 	}
 	return seq, nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/novatui/novatui/assets/msg"
 	"github.com/novatui/novatui/remote"
 )
 
@@ -83,12 +84,28 @@ func fill(c remote.Command, value func(name string) (string, bool)) (remote.Comm
 	}
 	filled.Stdin = one(c.Stdin)
 	filled.Summary = one(c.Summary)
+	filled.Brief = eachArg(c.Brief, one)
 	if len(missing) > 0 {
 		slices.Sort(missing)
 		return c, fmt.Errorf("%w: %q needs %s, which no step has set yet",
 			ErrSlot, c.Argv[0], strings.Join(slices.Compact(missing), ", "))
 	}
 	return filled, nil
+}
+
+// eachArg is a message with a function applied to every argument that is text.
+func eachArg(m msg.Msg, change func(string) string) msg.Msg {
+	if len(m.Args) == 0 {
+		return m
+	}
+	args := make(msg.Args, len(m.Args))
+	for name, v := range m.Args {
+		if s, ok := v.(string); ok {
+			v = change(s)
+		}
+		args[name] = v
+	}
+	return msg.Msg{ID: m.ID, Args: args}
 }
 
 // checkValue refuses what must not be put into a slot: names that are none,

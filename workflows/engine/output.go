@@ -83,6 +83,13 @@ func (p *pane) write(lines ...shown) {
 	p.append(b.String())
 }
 
+// command begins what a command writes: its line in the transcript, its short
+// form in the Feed.
+func (p *pane) command(line, short string, brief msg.Msg) {
+	p.write(shown{LineCommand, line, transcriptOnly})
+	p.feed.line(OutputLine{Time: p.now(), Node: p.node, Kind: LineCommand, Text: short, Msg: brief})
+}
+
 // note puts our own words into the pane; they are not part of the transcript,
 // which is in no language.
 func (p *pane) note(m msg.Msg) {

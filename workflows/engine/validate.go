@@ -122,6 +122,11 @@ func checkCommand(nc NodeCommand) error {
 		return err
 	}
 	parts := slices.Concat(c.Argv, c.Env, []string{c.Stdin, c.Summary})
+	for _, v := range c.Brief.Args {
+		if s, ok := v.(string); ok {
+			parts = append(parts, s)
+		}
+	}
 	for _, s := range parts {
 		if !utf8.ValidString(s) {
 			return fmt.Errorf("command %q holds bytes that are not UTF-8", c.Argv[0])
