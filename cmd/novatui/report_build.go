@@ -80,7 +80,14 @@ func buildReport(dir string, plan engine.Plan, state engine.State, after lookedA
 	}
 	if after.Known {
 		r.LookedAt = after.Facts.CollectedAt
-		r.Report.Proofs = prove(restricted(plan, after.Facts, after.Verdict))
+		facts, verdict := restricted(plan, after.Facts, after.Verdict)
+		r.Report.Proofs = prove(facts, verdict)
+		r.Report.StillDown = stillDown(verdict, after.Verdict)
+		if len(r.Report.StillDown) > 0 { // "every member" would be untrue
+			r.Report.Proofs[0].Title = msg.M("report.proof.members-of-run")
+			r.Report.Proofs[0].Detail = msg.M("report.detail.members-of-run",
+				"what", r.Report.Proofs[0].Detail, "others", r.Report.StillDown)
+		}
 	}
 	r.Report.Proved = state.Outcome == engine.OutcomeDone && allProved(r.Report.Proofs)
 	r.Report.Headline = r.headline()
@@ -104,6 +111,24 @@ func restricted(plan engine.Plan, f etcdops.Facts, v etcdops.Verdict) (etcdops.F
 	}
 	v.Members = slices.DeleteFunc(slices.Clone(v.Members), others)
 	return f, v
+}
+
+// stillDown names the members that restricted left out and that are not
+// healthy: the run was not about them, and the cluster is not healthy without.
+func stillDown(of, all etcdops.Verdict) []string {
+	var down []string
+	for _, m := range all.Members {
+		same := func(o etcdops.MemberVerdict) bool { return o.Node == m.Node && o.Member.ID == m.Member.ID }
+		if m.Healthy || slices.ContainsFunc(of.Members, same) {
+			continue
+		}
+		name := m.Member.Name
+		if name == "" {
+			name = m.Node
+		}
+		down = append(down, name)
+	}
+	return down
 }
 
 // timeline fills in the steps and what they changed, and reports whether one
@@ -140,6 +165,9 @@ func (r *runReport) timeline(plan engine.Plan, state engine.State) (destroyed bo
 func (r *runReport) headline() msg.Msg {
 	proofs := r.Report.Proofs
 	switch {
+	case r.Report.Proved && len(r.Report.StillDown) > 0:
+		return msg.M("report.headline.partly", "time", r.LookedAt.Local().Format(time.TimeOnly),
+			"others", r.Report.StillDown)
 	case r.Report.Proved:
 		return msg.M("report.headline.proved", "time", r.LookedAt.Local().Format(time.TimeOnly),
 			"took", duration(r.LookedAt.Sub(r.Started)))

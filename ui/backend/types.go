@@ -124,12 +124,15 @@ type Report struct {
 	Path     string // of the Markdown file
 	Markdown string
 	// Proved says that every proof succeeded.
-	Proved   bool
-	Headline msg.Msg
-	Proofs   []Proof
-	Changes  []Change
-	Lost     []msg.Msg // empty: nothing
-	Todo     []Todo
-	Files    []File
-	Cleanup  []Cleanup
+	Proved bool
+	// StillDown names members that are not healthy and that the run was not
+	// about; with any, Proved does not mean that the cluster is healthy.
+	StillDown []string
+	Headline  msg.Msg
+	Proofs    []Proof
+	Changes   []Change
+	Lost      []msg.Msg // empty: nothing
+	Todo      []Todo
+	Files     []File
+	Cleanup   []Cleanup
 }

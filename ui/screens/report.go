@@ -147,7 +147,10 @@ func (r *Report) start() tea.Cmd {
 
 // Coach implements Screen.
 func (r *Report) Coach() msg.Msg {
-	if r.report.Proved {
+	switch {
+	case r.report.Proved && len(r.report.StillDown) > 0:
+		return msg.M("ui.coach.stilldown")
+	case r.report.Proved:
 		return msg.M("ui.coach.proved")
 	}
 	return msg.M("ui.coach.notproved")
@@ -157,8 +160,11 @@ func (r *Report) Coach() msg.Msg {
 func (r *Report) Lines(w, h int) []string {
 	s := r.s
 	token, mark := theme.Good, theme.Done
-	if !r.report.Proved {
+	switch {
+	case !r.report.Proved:
 		token, mark = theme.Bad, theme.Fail
+	case len(r.report.StillDown) > 0:
+		token, mark = theme.Warn, theme.Caution
 	}
 	head := s.para(token, r.report.Headline, w-3, 2)
 	if len(head) > 0 {
