@@ -29,7 +29,11 @@ func restart(w *world, r Request) (engine.Plan, error) {
 		}
 	} else {
 		p.Stage("way-back", msg.M("stage.way-back"), w.saveSurvivors()...)
-		p.Stage("restart", msg.M("restart.stage.all"), each(r.Nodes, w.restartUnit)...)
+		title := msg.M("restart.stage.all")
+		if len(r.Nodes) == 1 {
+			title = msg.M("restart.stage.one", "member", w.label(r.Nodes[0]))
+		}
+		p.Stage("restart", title, each(r.Nodes, w.restartUnit)...)
 		p.Stage("wait", msg.M("restart.stage.wait"), each(r.Nodes, w.waitHealthy)...)
 	}
 	p.Stage("prove", msg.M("stage.prove"), w.prove(r.Nodes, proofs{})...)
