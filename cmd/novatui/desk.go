@@ -136,16 +136,34 @@ func (d *desk) settle() error {
 	runs := d.runs
 	d.mu.Unlock()
 	var errs []error
+	told := map[string]bool{}
 	for _, run := range runs {
 		select {
 		case <-run.Done():
 			continue
 		default:
 		}
+		told[run.ID()] = true
 		d.p.seeOff(run, d.plans[run.ID()])
 		errs = append(errs, d.p.ended(run.Wait(), false))
 	}
+	if len(runs) > 0 && d.drill == "" { // of a drill's cluster nothing is left
+		d.remind(told)
+	}
 	return errors.Join(errs...)
+}
+
+// remind says how to go on with the runs begun here that stopped part-way:
+// with the wizard's screen what it said about them is gone.
+func (d *desk) remind(told map[string]bool) {
+	for _, r := range d.p.resumable(d.cluster) {
+		d.mu.Lock()
+		_, here := d.plans[r.ID]
+		d.mu.Unlock()
+		if here && !told[r.ID] {
+			d.p.say("%s %s", d.p.t("cmd.run.outcome."+string(r.Outcome)), d.p.t("cmd.run.how-to-resume", "run", r.ID))
+		}
+	}
 }
 
 // Unfinished implements backend.Backend.

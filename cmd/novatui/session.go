@@ -28,7 +28,7 @@ func (p *program) inventory() (inventory.Cluster, error) {
 		if errors.As(err, &find) {
 			err = errors.New(p.msgs().S(find.Message()))
 		}
-		return inventory.Cluster{}, badFile(err, "give --cluster FILE or --nodes user@a,b,c; or try a lab: novatui drill")
+		return inventory.Cluster{}, badFile(err, p.t("cmd.hint.no-cluster"))
 	}
 	c, warnings, err := inventory.Load(path)
 	if c.Language != "" && c.Language != "auto" {
