@@ -83,14 +83,46 @@ func (c *Collector) Collect(ctx context.Context) (Facts, error) {
 		return nil
 	})
 	c.finish(ctx, &f, answers, errs)
+	c.fillHashes(ctx, &f)
+	f.Took = Millis(time.Since(began).Milliseconds())
+	return f, ctx.Err()
+}
+
+// CollectNodes is Collect for the machines of the named nodes, and Status for
+// the others: before a step on one node, what lies on the others need not be
+// read again, what their etcd says must. prev must come from the same
+// Collector; a node of which it knows nothing is looked at whole. Errors are
+// Collect's.
+func (c *Collector) CollectNodes(ctx context.Context, prev Facts, names []string) (Facts, error) {
+	began := time.Now()
+	if len(prev.Nodes) != len(c.nodes) {
+		return c.Collect(ctx)
+	}
+	f := prev
+	f.CollectedAt, f.HashRevision = began, 0
+	f.Nodes = slices.Clone(prev.Nodes)
+	answers := make([]answer, len(c.nodes))
+	errs := remote.Each(c.nodes, func(i int, n remote.Node) error {
+		if slices.Contains(names, n.Name) || f.Nodes[i].Node != n.Name || c.toolsOf(n.Name) == nil {
+			f.Nodes[i], answers[i] = c.collectNode(ctx, n)
+		} else {
+			f.Nodes[i], answers[i] = c.statusNode(ctx, f.Nodes[i], began.Sub(prev.CollectedAt))
+		}
+		return nil
+	})
+	c.finish(ctx, &f, answers, errs)
+	c.fillHashes(ctx, &f)
+	f.Took = Millis(time.Since(began).Milliseconds())
+	return f, ctx.Err()
+}
+
+func (c *Collector) fillHashes(ctx context.Context, f *Facts) {
 	if f.HashRevision = commonRevision(f.Nodes); f.HashRevision > 0 {
 		remote.Each(f.Nodes, func(i int, _ NodeFacts) error {
 			c.fillHash(ctx, &f.Nodes[i], f.HashRevision)
 			return nil
 		})
 	}
-	f.Took = Millis(time.Since(began).Milliseconds())
-	return f, ctx.Err()
 }
 
 // finish does what needs the answers of all nodes.
@@ -124,7 +156,7 @@ func (c *Collector) collectNode(ctx context.Context, node remote.Node) (NodeFact
 		n.ErrorKind, n.Error = errorKind(err), remote.Clean(err.Error())
 		return n, answer{}
 	}
-	out, err := probe(ctx, conn, c.cfg)
+	out, err := probe(ctx, conn, c.cfg, c.toolsOf(node.Name))
 	if err != nil {
 		n.ErrorKind, n.Error = errorKind(err), remote.Clean(err.Error())
 	}
@@ -139,6 +171,16 @@ func (c *Collector) collectNode(ctx context.Context, node remote.Node) (NodeFact
 		c.askPeerPort(ctx, conn, &n, s)
 	}
 	return n, a
+}
+
+// toolsOf is what the node's tools said before.
+func (c *Collector) toolsOf(node string) toolsKnown {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.known[node]; s != nil {
+		return s.material.tools
+	}
+	return nil
 }
 
 // remember keeps what the tunnel's client needs. A client made with another

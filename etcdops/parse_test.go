@@ -286,7 +286,7 @@ func TestProbeChangesNothing(t *testing.T) {
 		write(t, env, `ETCD_DATA_DIR="`+strings.NewReplacer(`"`, `\"`, `$`, `\$`).Replace(dir)+`/data"`+"\n")
 		before := listing(t, dir)
 		cmd := probeCommand(Config{Unit: "etcd.service", EnvFile: "/etc/etcd.env", BinDir: "/opt", SnapshotDirs: []string{"/tmp"}},
-			remote.Node{Name: "n", Root: dir}, "MARK")
+			remote.Node{Name: "n", Root: dir}, "MARK", nil)
 		out, errOut, status := runScript(shell, "", "probe.sh", cmd.Argv[4:]...)
 		if status != 0 || errOut != "" {
 			t.Errorf("%v: status %d, %s", shell, status, errOut)
@@ -315,7 +315,7 @@ func TestProbeWithoutTools(t *testing.T) {
 		}
 	}
 	dir := tree(t, map[string]string{"etc/etcd.env": "ETCD_NAME=x\n"})
-	cmd := probeCommand(Config{EnvFile: "/etc/etcd.env"}, remote.Node{Root: dir}, "MARK")
+	cmd := probeCommand(Config{EnvFile: "/etc/etcd.env"}, remote.Node{Root: dir}, "MARK", nil)
 	conn := &localConn{env: []string{"PATH=" + bin}}
 	var out bytes.Buffer
 	res, err := conn.Run(t.Context(), cmd, remote.Streams{Stdout: &out})

@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,10 +25,9 @@ const (
 )
 
 // probeCommand is the read-only probe of a node.
-func probeCommand(cfg Config, n remote.Node, mark string) remote.Command {
-	readyz := cfg.Readyz
+func probeCommand(cfg Config, n remote.Node, mark string, known toolsKnown) remote.Command {
 	args := []string{
-		mark, n.Root, firstOf(cfg.Unit, "etcd.service"), n.Path(cfg.EnvFile), n.Path(cfg.BinDir), readyz,
+		mark, n.Root, firstOf(cfg.Unit, "etcd.service"), n.Path(cfg.EnvFile), n.Path(cfg.BinDir), cfg.Readyz, known.String(),
 	}
 	for _, dir := range cfg.SnapshotDirs {
 		args = append(args, n.Path(dir))
@@ -50,22 +51,54 @@ type probeOutput struct {
 	sent, first time.Time
 	// complete says that the last part was reached.
 	complete bool
+	// known is what the probe was told of the tools.
+	known toolsKnown
+}
+
+// toolsKnown is what the tools of a node said of their version, and the stamp
+// (device, inode, size, times) of the file that said it. A tool is a process of
+// tens of megabytes; it is not started again as long as its file is the same.
+type toolsKnown map[string]toolKnown
+
+type toolKnown struct{ stamp, version string }
+
+// String is the probe's argument.
+func (k toolsKnown) String() string {
+	var b strings.Builder
+	for _, tool := range slices.Sorted(maps.Keys(k)) {
+		if t := k[tool]; t.version != "" && isStamp(t.stamp) {
+			fmt.Fprintf(&b, "%s%s=%s", sep(&b), tool, t.stamp)
+		}
+	}
+	return b.String()
+}
+
+func sep(b *strings.Builder) string {
+	if b.Len() == 0 {
+		return ""
+	}
+	return " "
+}
+
+// isStamp: digits and colons, as probe.sh makes them.
+func isStamp(s string) bool {
+	return s != "" && len(s) < 100 && strings.Trim(s, "0123456789:") == ""
 }
 
 // probe runs the probe on a node. When its end is not seen, what came until
 // then is the answer, together with an error.
-func probe(ctx context.Context, conn remote.Conn, cfg Config) (probeOutput, error) {
+func probe(ctx context.Context, conn remote.Conn, cfg Config, known toolsKnown) (probeOutput, error) {
 	mark, err := newMark()
 	if err != nil {
 		return probeOutput{}, err
 	}
-	c := probeCommand(cfg, conn.Node(), mark)
+	c := probeCommand(cfg, conn.Node(), mark, known)
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	sink := &probeSink{mark: []byte(mark)}
 	sent := time.Now()
 	res, err := conn.Run(ctx, c, remote.Streams{Stdout: sink})
-	out := probeOutput{parts: splitProbe(sink.bytes(), mark), sent: sent, first: sink.first}
+	out := probeOutput{parts: splitProbe(sink.bytes(), mark), sent: sent, first: sink.first, known: known}
 	out.complete = len(out.parts) > 0 && out.parts[len(out.parts)-1].name == "end"
 	switch {
 	case err != nil:

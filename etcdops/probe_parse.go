@@ -20,6 +20,7 @@ type material struct {
 	// peer port must be asked.
 	peerCA, peerCert []byte
 	skew             time.Duration
+	tools            toolsKnown
 }
 
 // fill puts what the probe said into the facts. It never fails: a part that is
@@ -36,7 +37,7 @@ func (o probeOutput) fill(n *NodeFacts, cfg Config) material {
 	o.fillCerts(n, &m)
 	n.Running = ownProcesses(parseProcesses(o.find("running")), n.Root)
 	n.Ports = parsePorts(o.find("ports"), n.Env.listenPorts())
-	o.fillVersions(&n.Versions)
+	m.tools = o.fillVersions(&n.Versions)
 	o.fillDirs(n)
 	if j := ParseJournal(o.find("journal")); len(j) > 0 {
 		n.Journal = j
@@ -177,7 +178,10 @@ func (m *material) take(use string, text []byte) {
 	}
 }
 
-func (o probeOutput) fillVersions(t *ToolVersions) {
+// fillVersions reads the tools' versions: what a tool said now or, where its
+// file is the same, what it said before. What is known then is returned.
+func (o probeOutput) fillVersions(t *ToolVersions) toolsKnown {
+	known := toolsKnown{}
 	for _, tool := range []struct {
 		name, prefix  string
 		version, path *string
@@ -190,7 +194,8 @@ func (o probeOutput) fillVersions(t *ToolVersions) {
 		if text == nil {
 			continue
 		}
-		*tool.path = keyValues(text)["path"]
+		values := keyValues(text)
+		*tool.path = values["path"]
 		for line := range strings.Lines(string(text)) {
 			if s, ok := strings.CutPrefix(line, tool.prefix); ok {
 				if v, ok := ParseVersion(s); ok {
@@ -198,7 +203,15 @@ func (o probeOutput) fillVersions(t *ToolVersions) {
 				}
 			}
 		}
+		before := o.known[tool.name]
+		if *tool.version == "" && isStamp(values["stamp"]) && before.stamp == values["stamp"] {
+			*tool.version = before.version
+		}
+		if *tool.version != "" {
+			known[tool.name] = toolKnown{stamp: values["stamp"], version: *tool.version}
+		}
 	}
+	return known
 }
 
 func (o probeOutput) fillDirs(n *NodeFacts) {

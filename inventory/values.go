@@ -13,18 +13,26 @@ import (
 	"github.com/novatui/novatui/assets/msg"
 )
 
+// The longest host, user and unit names. They are no part of the patterns: a
+// counted repetition of that size costs milliseconds at every start.
+const (
+	maxHost = 253
+	maxUser = 128
+	maxUnit = 247
+)
+
 var (
 	// simpleWord is what a cluster and a node may be called: it is typed by
 	// hand to confirm, it names folders, and it starts no option.
 	simpleWord = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 	// hostWord covers host names, aliases and IP addresses with a zone.
-	hostWord = regexp.MustCompile(`^[A-Za-z0-9:_][A-Za-z0-9._:%-]{0,252}$`)
+	hostWord = regexp.MustCompile(`^[A-Za-z0-9:_][A-Za-z0-9._:%-]*$`)
 	// userWord has no leading dash and nothing that a shell would read;
 	// domain accounts come as DOMAIN\name or name@domain.
-	userWord = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_.@\\-]{0,127}$`)
+	userWord = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_.@\\-]*$`)
 	jumpWord = regexp.MustCompile(`^(ssh://)?([A-Za-z0-9_.][A-Za-z0-9_.@\\-]*@)?(\[[0-9A-Fa-f:.]+(%[A-Za-z0-9]+)?\]|[A-Za-z0-9_][A-Za-z0-9._-]*)(:([0-9]{1,5}))?$`)
 	// unitWord is systemd.unit(5)'s alphabet without the slash.
-	unitWord = regexp.MustCompile(`^[A-Za-z0-9:_.@\\-]{1,247}$`)
+	unitWord = regexp.MustCompile(`^[A-Za-z0-9:_.@\\-]+$`)
 )
 
 func (p *parser) name(n *yaml.Node, key string) string {
@@ -50,7 +58,7 @@ func (p *parser) checkAddress(line int, value string) string {
 	switch {
 	case strings.Contains(value, "@"):
 		p.fail(line, msg.M("inventory.user-in-address", "value", shown(value)))
-	case !hostWord.MatchString(value):
+	case len(value) > maxHost || !hostWord.MatchString(value):
 		p.fail(line, msg.M("inventory.bad-address", "value", shown(value)))
 	case strings.Count(value, ":") == 1:
 		p.fail(line, msg.M("inventory.port-in-address", "value", shown(value)))
@@ -67,7 +75,7 @@ func (p *parser) user(n *yaml.Node) string {
 }
 
 func (p *parser) checkUser(line int, value string) string {
-	if !userWord.MatchString(value) {
+	if len(value) > maxUser || !userWord.MatchString(value) {
 		p.fail(line, msg.M("inventory.bad-user", "value", shown(value)))
 	}
 	return value
@@ -114,7 +122,7 @@ func (p *parser) unit(n *yaml.Node) string {
 	if !ok {
 		return ""
 	}
-	if !unitWord.MatchString(value) || strings.HasPrefix(value, "-") {
+	if len(value) > maxUnit || !unitWord.MatchString(value) || strings.HasPrefix(value, "-") {
 		p.fail(follow(n).Line, msg.M("inventory.bad-unit", "value", shown(value)))
 		return value
 	}

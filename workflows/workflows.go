@@ -68,8 +68,9 @@ type Inspected struct {
 
 // Site is the cluster as a procedure meets it: facts, fresh facts, snapshots.
 type Site interface {
-	// Collect asks every node and etcd for everything.
-	Collect(ctx context.Context) (etcdops.Facts, error)
+	// Collect asks etcd everywhere, and the given nodes for everything; what
+	// it does not ask for is as prev has it. With nodes nil it asks all nodes.
+	Collect(ctx context.Context, prev etcdops.Facts, nodes []string) (etcdops.Facts, error)
 	// Status asks for unit and endpoint states only, for waiting.
 	Status(ctx context.Context, prev etcdops.Facts) (etcdops.Facts, error)
 	// Inspect looks into a snapshot file on a node without changing it.

@@ -38,9 +38,11 @@ func (w *world) now() (etcdops.Facts, etcdops.Verdict) {
 	return w.facts, w.verdict
 }
 
-// refresh collects everything again.
-func (w *world) refresh(ctx context.Context) error {
-	f, err := w.site.Collect(ctx)
+// refresh collects facts again: those of the given nodes and of etcd
+// everywhere, or everything when nodes is nil.
+func (w *world) refresh(ctx context.Context, nodes []string) error {
+	prev, _ := w.now()
+	f, err := w.site.Collect(ctx, prev, nodes)
 	if err != nil {
 		return fmt.Errorf("collecting fresh facts: %w", err)
 	}

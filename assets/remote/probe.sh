@@ -1,12 +1,14 @@
-# probe.sh MARK ROOT UNIT ENVFILE BINDIR READYZ SNAPDIR…: tells everything that
-# can be seen of etcd on this node, and changes nothing. A part begins with the
+# probe.sh MARK ROOT UNIT ENVFILE BINDIR READYZ KNOWN SNAPDIR…: tells everything
+# that can be seen of etcd on this node, and changes nothing. KNOWN names the
+# tools whose version was asked before, as "tool=stamp" with spaces between; one
+# with the same stamp is not started again. A part begins with the
 # line "MARK name"; what comes before the first one is noise of the login. A
 # tool that is missing makes a part shorter, never the probe fail. What may
 # hang (a dead network file system) comes last.
 #include lib.sh
 #include env.sh
-mark=$1 root=$2 unit=$3 envfile=$4 bindir=$5 readyz=$6
-shift 6
+mark=$1 root=$2 unit=$3 envfile=$4 bindir=$5 readyz=$6 known=$7
+shift 7
 
 part() { printf '\n%s %s\n' "$mark" "$1"; }
 say() { [ -z "$2" ] || printf '%s=%s\n' "$1" "$2"; }
@@ -16,6 +18,11 @@ lim() {
 	if have timeout; then timeout "$@"
 	elif have perl; then perl -e 'alarm shift; exec @ARGV or exit 127' "$@"
 	else shift; "$@"; fi
+}
+
+# stamp FILE: what changes when another file takes its place, links followed.
+stamp() {
+	stat -L -c '%d:%i:%s:%Y:%Z' -- "$1" 2>/dev/null || stat -L -f '%d:%i:%z:%m:%c' "$1" 2>/dev/null
 }
 
 # coded FILE: its first 256 KiB in base64 or hexadecimal, said on the first line.
@@ -52,6 +59,9 @@ slow() {
 		case $t in etcd) arg=--version ;; *) arg=version ;; esac
 		part "version.$t"
 		say path "$p"
+		s=$(stamp "$p")
+		say stamp "$s"
+		case " $known " in *" $t=$s "*) [ -z "$s" ] || continue ;; esac
 		lim 5 "$p" "$arg" 2>/dev/null </dev/null | head -n 3
 	done
 	part readyz

@@ -170,17 +170,23 @@ func (s *session) finish(ctx context.Context, run *engine.Run, plan engine.Plan,
 }
 
 // report looks at the cluster and writes the report of a run that has ended.
+// Of a run that ended well the last look is its proof, taken after everything
+// it changed: that one is judged, and not a second one a moment later.
 func (s *session) report(ctx context.Context, dir string, plan engine.Plan) (runReport, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookAfter)
 	defer cancel()
-	after := lookedAt{}
-	facts, verdict, err := s.Diagnose(ctx)
-	if err == nil && ctx.Err() == nil {
-		after = lookedAt{Known: true, Facts: facts, Verdict: verdict}
-	}
 	state, err := loadState(dir)
 	if err != nil {
 		return runReport{}, err
+	}
+	look := s.Diagnose
+	if state.Outcome == engine.OutcomeDone {
+		look = s.lastFacts
+	}
+	after := lookedAt{}
+	facts, verdict, err := look(ctx)
+	if err == nil && ctx.Err() == nil {
+		after = lookedAt{Known: true, Facts: facts, Verdict: verdict}
 	}
 	return s.p.writeReport(dir, buildReport(dir, plan, state, after))
 }

@@ -178,7 +178,11 @@ func connectKind(err error) string {
 
 // collect asks every node and etcd for everything, and remembers the answer.
 func (s *session) collect(ctx context.Context) (etcdops.Facts, error) {
-	f, err := s.collector.Collect(ctx)
+	return s.keep(s.collector.Collect(ctx))
+}
+
+// keep remembers the newest facts and what they say.
+func (s *session) keep(f etcdops.Facts, err error) (etcdops.Facts, error) {
 	if err != nil {
 		return f, fmt.Errorf("looking at the cluster: %w", err)
 	}

@@ -16,8 +16,17 @@ type site struct{ *session }
 
 var _ workflows.Site = site{}
 
-// Collect asks every node and etcd for everything.
-func (s site) Collect(ctx context.Context) (etcdops.Facts, error) { return s.collect(ctx) }
+// Collect asks etcd everywhere, and the given nodes for everything; the first
+// time, and with nodes nil, all of them.
+func (s site) Collect(ctx context.Context, prev etcdops.Facts, nodes []string) (etcdops.Facts, error) {
+	s.mu.Lock()
+	looked := s.looked
+	s.mu.Unlock()
+	if !looked || nodes == nil {
+		return s.collect(ctx)
+	}
+	return s.keep(s.collector.CollectNodes(ctx, prev, nodes))
+}
 
 // Status asks for the states of units and endpoints only. The first time it
 // asks for everything: a run that is resumed begins with the facts of its plan,

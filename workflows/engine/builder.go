@@ -77,7 +77,7 @@ func (b *Builder) Nodes(names ...string) *Builder {
 
 // Refresh is how fresh facts are collected. The engine never calls it twice at
 // once, nor while a guard looks at the facts.
-func (b *Builder) Refresh(fn func(ctx context.Context) error) *Builder {
+func (b *Builder) Refresh(fn func(ctx context.Context, nodes []string) error) *Builder {
 	b.plan.Refresh = fn
 	return b
 }

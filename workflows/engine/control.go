@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -113,28 +114,40 @@ func interrupted(ctx context.Context) error {
 // facts keeps the collecting of facts and the guards apart.
 type facts struct {
 	mu        sync.Mutex
+	whole     time.Time // when the last collecting of everything began
 	collected time.Time // when the last collecting began
+	nodes     []string  // whose machines that one looked at; nil: all
 }
 
 // refresh collects fresh facts unless they are at most maxAge old; 0 asks for
-// facts whose collecting begins after this call. Callers that wait for each
-// other share one collecting where that fulfils what each asked for.
-func (r *Run) refresh(ctx context.Context, maxAge time.Duration) error {
+// facts whose collecting begins after this call, of the given nodes' machines
+// (nil: of all). Callers that wait for each other share one collecting where
+// that fulfils what each asked for.
+func (r *Run) refresh(ctx context.Context, maxAge time.Duration, nodes []string) error {
 	if r.plan.Refresh == nil {
 		return nil
 	}
 	asked := r.now()
-	r.facts.mu.Lock()
-	defer r.facts.mu.Unlock()
-	if !r.facts.collected.Before(asked.Add(-maxAge)) && (maxAge > 0 || r.facts.collected.After(asked)) {
+	f := &r.facts
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	covered := f.nodes == nil || nodes != nil && slices.Equal(f.nodes, nodes)
+	switch {
+	case maxAge > 0 && !f.whole.Before(asked.Add(-maxAge)), maxAge == 0 && covered && f.collected.After(asked):
 		return nil
 	}
 	began := r.now()
-	_, err := protect("refresh", func() (struct{}, error) { return struct{}{}, r.plan.Refresh(ctx) })
+	if maxAge > 0 || f.whole.Before(began.Add(-FreshFor)) {
+		nodes = nil // what is known of the others is too old as well
+	}
+	_, err := protect("refresh", func() (struct{}, error) { return struct{}{}, r.plan.Refresh(ctx, nodes) })
 	if err != nil {
 		return err
 	}
-	r.facts.collected = began
+	f.collected, f.nodes = began, nodes
+	if nodes == nil {
+		f.whole = began
+	}
 	return nil
 }
 

@@ -331,10 +331,10 @@ func (x *Exec) note(t EventType, m msg.Msg) {
 	}
 }
 
-// Refresh collects fresh facts now. Guards do not look at the facts meanwhile.
+// Refresh collects all facts anew. Guards do not look at the facts meanwhile.
 func (x *Exec) Refresh(ctx context.Context) error {
 	if x.run == nil {
 		return errExecOver
 	}
-	return x.run.refresh(ctx, 0)
+	return x.run.refresh(ctx, 0, nil)
 }

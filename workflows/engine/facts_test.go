@@ -31,7 +31,7 @@ func TestGuardsSeeFreshFacts(t *testing.T) {
 	do := age.Do
 	age.Do = func(ctx context.Context, x *Exec) error { return do(ctx, x) }
 	b := NewPlan("demo", "nova-test", "lab", testTag, now).
-		Refresh(func(context.Context) error { collected.Add(1); return nil }).
+		Refresh(func(context.Context, []string) error { collected.Add(1); return nil }).
 		Stage("a", msg.Raw("A"), step("young", remote.Change)).
 		Stage("b", msg.Raw("B"), step("destroys", remote.Destroy)).
 		Stage("c", msg.Raw("C"), age)
@@ -60,6 +60,41 @@ func TestGuardsSeeFreshFacts(t *testing.T) {
 	}
 }
 
+// TestOnlyTheStagesNodesAreLookedAt: what destroys on one node looks at that
+// machine anew, until what is known of the others is too old.
+func TestOnlyTheStagesNodesAreLookedAt(t *testing.T) {
+	l := newLocal(t)
+	now := time.Now()
+	var clock atomic.Int64
+	clock.Store(now.UnixNano())
+	var looked []string
+	b := NewPlan("demo", "nova-test", "lab", testTag, now).
+		Refresh(func(_ context.Context, nodes []string) error {
+			looked = append(looked, fmt.Sprint(nodes))
+			return nil
+		}).
+		Stage("a", msg.Raw("A"), evident("n2", "a", remote.Destroy, "a")).
+		Stage("b", msg.Raw("B"), evident("n1", "b1", remote.Destroy, "b1"), evident("n3", "b3", remote.Destroy, "b3")).
+		Stage("c", msg.Raw("C"), evident("n2", "c", remote.Destroy, "c"))
+	o := options(l, build(t, b))
+	o.Now = func() time.Time { return time.Unix(0, clock.Load()) }
+	o.OnEvent = func(e Event) {
+		if e.Type == StageStarted {
+			clock.Add(int64(time.Millisecond))
+		}
+		if e.Type == StageDone && e.Stage == "b" {
+			clock.Add(int64(FreshFor))
+		}
+	}
+	if _, res := run(t, o); res.Outcome != OutcomeDone {
+		t.Fatal(res.Err)
+	}
+	got := strings.Join(looked, " ")
+	if !strings.HasPrefix(got, "[n2] [n1 n3]") || !strings.HasSuffix(got, " []") {
+		t.Errorf("looked at %s", got)
+	}
+}
+
 func TestGuardsAndRefreshNeverMeet(t *testing.T) {
 	l := newLocal(t)
 	var refreshing atomic.Int32
@@ -83,7 +118,7 @@ func TestGuardsAndRefreshNeverMeet(t *testing.T) {
 			steps = append(steps, s)
 		}
 	}
-	refresh := func(context.Context) error {
+	refresh := func(context.Context, []string) error {
 		if refreshing.Add(1) > 1 {
 			t.Error("facts are collected twice at once")
 		}
@@ -101,7 +136,7 @@ func TestGuardsAndRefreshNeverMeet(t *testing.T) {
 
 func TestFactsThatCannotBeRefreshedStopTheStep(t *testing.T) {
 	l := newLocal(t)
-	b := testBuilder("demo").Refresh(func(context.Context) error { return errors.New("no answer") }).
+	b := testBuilder("demo").Refresh(func(context.Context, []string) error { return errors.New("no answer") }).
 		Stage("a", msg.Raw("A"), evident("n1", "s", remote.Destroy, "s"))
 	_, res := run(t, options(l, build(t, b)))
 	if res.Outcome != OutcomeFailed || res.Changed || len(l.evidence(t, "n1")) > 0 {

@@ -24,6 +24,7 @@ type stepEnd struct {
 // stageRun is a stage while it runs.
 type stageRun struct {
 	id     string
+	nodes  []string    // that its steps run on
 	failed atomic.Bool // a step did not end well: nothing new begins
 }
 
@@ -92,7 +93,7 @@ func (r *Run) stage(ctx context.Context, stage *Stage) []stepEnd {
 		}
 		byNode[step.Node] = append(byNode[step.Node], i)
 	}
-	running := &stageRun{id: stage.ID}
+	running := &stageRun{id: stage.ID, nodes: nodes}
 	var wg sync.WaitGroup
 	for _, node := range nodes {
 		wg.Go(func() {
@@ -236,7 +237,7 @@ func (r *Run) guard(ctx context.Context, stage *stageRun, step *Step) error {
 		if step.Effect == remote.Destroy {
 			maxAge = 0
 		}
-		if err := r.refresh(ctx, maxAge); err != nil {
+		if err := r.refresh(ctx, maxAge, stage.nodes); err != nil {
 			return fmt.Errorf("collecting fresh facts: %w", err)
 		}
 	}

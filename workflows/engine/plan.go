@@ -57,8 +57,10 @@ type Plan struct {
 
 	// Refresh collects fresh facts for the guards (nil: nothing to refresh).
 	// The run loop calls it before a step that changes anything when the last
-	// call is older than FreshFor.
-	Refresh func(ctx context.Context) error `json:"-"`
+	// call is older than FreshFor, and before each that destroys. nodes are
+	// those whose machines must be looked at anew; the others' etcd is asked
+	// as well, their machines only when nodes is nil, which means everything.
+	Refresh func(ctx context.Context, nodes []string) error `json:"-"`
 	// Checks are the plan's guards as functions, in the order of Guards.
 	Checks []Guard `json:"-"`
 }

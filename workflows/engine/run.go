@@ -90,7 +90,7 @@ func Start(ctx context.Context, o Options) (*Run, error) {
 		return nil, err
 	}
 	if !r.plan.CreatedAt.After(r.now()) { // otherwise a clock was set
-		r.facts.collected = r.plan.CreatedAt
+		r.facts.whole, r.facts.collected = r.plan.CreatedAt, r.plan.CreatedAt
 	}
 	findings, err := r.admitPlan(ctx)
 	if err == nil && !r.dry {
@@ -257,7 +257,7 @@ func (r *Run) release() error {
 
 // admitPlan asks the plan's guards on fresh facts.
 func (r *Run) admitPlan(ctx context.Context) ([]Finding, error) {
-	if err := r.refresh(ctx, FreshFor); err != nil {
+	if err := r.refresh(ctx, FreshFor, nil); err != nil {
 		return nil, fmt.Errorf("collecting fresh facts: %w", err)
 	}
 	findings, err := r.ask(r.plan.Checks)

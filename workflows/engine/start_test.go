@@ -59,7 +59,7 @@ func TestStartRefuses(t *testing.T) {
 			_ = os.WriteFile(o.Dir, nil, 0o600)
 		}, ErrStateDir, 1},
 		"no folder": {twoStages(), Approval{}, func(o *Options) { o.Dir = "" }, ErrStateDir, 1},
-		"facts that cannot be had": {twoStages().Refresh(func(context.Context) error { return context.DeadlineExceeded }),
+		"facts that cannot be had": {twoStages().Refresh(func(context.Context, []string) error { return context.DeadlineExceeded }),
 			Approval{}, func(o *Options) { o.Now = func() time.Time { return time.Now().Add(time.Hour) } }, context.DeadlineExceeded, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
