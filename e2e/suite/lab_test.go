@@ -1,20 +1,13 @@
 package suite_test
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,9 +16,8 @@ import (
 	"testing"
 	"time"
 
+	etcd "go.etcd.io/etcd/api/v3/version"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/etcdutl/v3/snapshot"
-	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
 
 	"github.com/novatui/novatui/e2e/suite"
@@ -173,118 +165,17 @@ func (w *labWorld) Keys(ctx context.Context, node string) (map[string]string, er
 		return nil, err
 	}
 	defer func() { _ = c.Close() }()
-	return readKeys(ctx, c)
+	return suite.ReadKeys(ctx, c)
 }
 
-func readKeys(ctx context.Context, c *clientv3.Client) (map[string]string, error) {
-	r, err := c.Get(ctx, "\x00", clientv3.WithFromKey())
-	if err != nil {
-		return nil, err
-	}
-	keys := make(map[string]string, len(r.Kvs))
-	for _, kv := range r.Kvs {
-		sum := sha256.Sum256(kv.Value)
-		keys[string(kv.Key)] = hex.EncodeToString(sum[:8])
-	}
-	return keys, nil
-}
+// About names the world and etcd's version for a result.
+func (w *labWorld) About() (world, version string) { return "lab", etcd.Version }
 
-func (w *labWorld) Snapshot(ctx context.Context) (string, map[string]string, error) {
+func (w *labWorld) Snapshot(context.Context) (string, map[string]string, error) {
 	found, err := filepath.Glob(filepath.Join(w.dir, w.nodes[0], "tmp", "etcd_snapshot_nova-*.db.tar.gz"))
 	if err != nil || len(found) != 1 {
 		return "", nil, errors.Join(err, fmt.Errorf("%d archives in tmp", len(found)))
 	}
-	w.once.Do(func() { w.archived, w.archErr = archivedKeys(ctx, found[0]) })
+	w.once.Do(func() { w.archived, w.archErr = suite.ArchivedKeys(found[0]) })
 	return w.nodes[0] + ":" + found[0], w.archived, w.archErr
-}
-
-// archivedKeys restores an archive into a scratch etcd and reads its keys: a
-// judge that shares nothing with novatui.
-func archivedKeys(ctx context.Context, archive string) (map[string]string, error) {
-	dir, err := os.MkdirTemp("", "novatui-judge-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }() // a temporary folder of ours
-	db := filepath.Join(dir, "snapshot.db")
-	if err := extract(archive, db); err != nil {
-		return nil, err
-	}
-	cfg := embed.NewConfig()
-	cfg.Dir, cfg.LogLevel = filepath.Join(dir, "data"), "panic"
-	peer, err := freeURL()
-	if err != nil {
-		return nil, err
-	}
-	client, err := freeURL()
-	if err != nil {
-		return nil, err
-	}
-	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
-	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
-	cfg.InitialCluster, cfg.InitialClusterToken = cfg.Name+"="+peer.String(), "judge"
-	err = snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
-		SnapshotPath: db, Name: cfg.Name, OutputDataDir: cfg.Dir,
-		PeerURLs: []string{peer.String()}, InitialCluster: cfg.InitialCluster, InitialClusterToken: "judge",
-	})
-	if err != nil {
-		return nil, err
-	}
-	return serveAndRead(ctx, cfg)
-}
-
-func freeURL() (url.URL, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return url.URL{}, err
-	}
-	return url.URL{Scheme: "http", Host: l.Addr().String()}, l.Close()
-}
-
-func serveAndRead(ctx context.Context, cfg *embed.Config) (map[string]string, error) {
-	server, err := embed.StartEtcd(cfg)
-	if err != nil {
-		return nil, err
-	}
-	defer server.Close()
-	select {
-	case <-server.Server.ReadyNotify():
-	case err := <-server.Err():
-		return nil, err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{cfg.AdvertiseClientUrls[0].String()}, Logger: zap.NewNop()})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = c.Close() }()
-	return readKeys(ctx, c)
-}
-
-func extract(archive, db string) error {
-	f, err := os.Open(archive)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		return err
-	}
-	for r := tar.NewReader(z); ; {
-		h, err := r.Next()
-		if err != nil {
-			return fmt.Errorf("no .db in %s: %w", archive, err)
-		}
-		if !strings.HasSuffix(h.Name, ".db") {
-			continue
-		}
-		out, err := os.Create(db)
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(out, r)
-		return errors.Join(err, out.Close())
-	}
 }

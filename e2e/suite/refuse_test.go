@@ -163,7 +163,7 @@ func TestBadSnapshotsAreRefused(t *testing.T) {
 	}
 	_, archive, _ := strings.Cut(named, ":")
 	plain := filepath.Join(w.dir, "master-1", "tmp", "whole.db")
-	if err := extract(archive, plain); err != nil {
+	if err := suite.Extract(archive, plain); err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(plain)

@@ -123,6 +123,8 @@ func call(t testing.TB, w World, env []string, args ...string) Answer {
 
 // Run breaks the world as the case says and repairs it.
 func Run(t *testing.T, w World, c Case) {
+	t.Helper()
+	Record(t, w, c.Fault, c.Procedure)
 	before := c.Break(t, w)
 	d := Diagnose(t, w)
 	c.judge(t, w, d)

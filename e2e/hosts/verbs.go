@@ -1,0 +1,242 @@
+//go:build e2e && linux
+
+package hosts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// PowerCut switches nodes off as a power failure does: nothing is told.
+func (h *Hosts) PowerCut(names ...string) error {
+	return h.on(names, (*node).off)
+}
+
+// Boot switches nodes on and waits for their sshd.
+func (h *Hosts) Boot(ctx context.Context, names ...string) error {
+	return h.on(names, func(n *node) error {
+		return errors.Join(n.boot(), n.up(ctx))
+	})
+}
+
+// Reboot has nodes reboot themselves and waits until sshd of the next boot
+// greets.
+func (h *Hosts) Reboot(ctx context.Context, names ...string) error {
+	return h.on(names, func(n *node) error {
+		before, err := n.bootID(ctx)
+		if err != nil {
+			return err
+		}
+		// The command may be killed by what it asked for.
+		_, asked := n.in(ctx, "systemctl", "reboot")
+		waiting, cancel := context.WithTimeout(ctx, bootTime)
+		defer cancel()
+		err = until(waiting, func() error {
+			now, err := n.bootID(waiting)
+			if err == nil && now == before {
+				err = errors.New("it has not rebooted yet")
+			}
+			return err
+		})
+		if err != nil {
+			return errors.Join(fmt.Errorf("rebooting %s: %w", n.name, err), asked)
+		}
+		return n.up(ctx)
+	})
+}
+
+// on runs a function for the named nodes at once.
+func (h *Hosts) on(names []string, f func(*node) error) error {
+	chosen := map[string]bool{}
+	for _, name := range names {
+		if _, err := h.node(name); err != nil {
+			return err
+		}
+		chosen[name] = true
+	}
+	return h.each(func(n *node) error {
+		if !chosen[n.name] {
+			return nil
+		}
+		return f(n)
+	})
+}
+
+// CableOut pulls a node's network cable; CableIn plugs it in again.
+func (h *Hosts) CableOut(ctx context.Context, name string) error { return h.link(ctx, name, "down") }
+
+// CableIn undoes CableOut.
+func (h *Hosts) CableIn(ctx context.Context, name string) error { return h.link(ctx, name, "up") }
+
+func (h *Hosts) link(ctx context.Context, name, state string) error {
+	n, err := h.node(name)
+	if err != nil {
+		return err
+	}
+	return run(ctx, "ip", "-n", operatorSpace, "link", "set", n.port(), state)
+}
+
+// PeersCut cuts the nodes off from each other, but not from the operator:
+// isolated ports of a bridge do not reach one another.
+func (h *Hosts) PeersCut(ctx context.Context, names ...string) error {
+	return h.isolate(ctx, "on", names...)
+}
+
+// PeersHealed undoes PeersCut.
+func (h *Hosts) PeersHealed(ctx context.Context, names ...string) error {
+	return h.isolate(ctx, "off", names...)
+}
+
+func (h *Hosts) isolate(ctx context.Context, state string, names ...string) error {
+	for _, name := range names {
+		n, err := h.node(name)
+		if err != nil {
+			return err
+		}
+		if err := run(ctx, "ip", "netns", "exec", operatorSpace, "bridge", "link", "set", "dev", n.port(), "isolated", state); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restoreNetwork undoes every CableOut and PeersCut.
+func (h *Hosts) restoreNetwork(ctx context.Context) error {
+	for _, n := range h.nodes {
+		if err := errors.Join(h.CableIn(ctx, n.name), h.PeersHealed(ctx, n.name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fillerName is the file that fills a disk.
+const fillerName = "somebody-elses.log"
+
+// DiskFull fills the file system of a node's data directory (DataMount) until
+// etcd has died of it. DiskFreed undoes it.
+func (h *Hosts) DiskFull(ctx context.Context, name string) error {
+	n, err := h.node(name)
+	if err != nil {
+		return err
+	}
+	if !h.options.DataMount {
+		return errors.New("DiskFull needs Options.DataMount: it would fill this machine")
+	}
+	var free unix.Statfs_t
+	if err := unix.Statfs(n.path(dataDir), &free); err != nil {
+		return err
+	}
+	f, err := os.Create(filepath.Join(n.path(dataDir), fillerName))
+	if err != nil {
+		return err
+	}
+	// Less by less, until not even one block is to be had.
+	for chunk, at := int64(free.Bavail)*free.Bsize, int64(0); chunk >= free.Bsize; {
+		if err := unix.Fallocate(int(f.Fd()), 0, at, chunk); err == nil {
+			at += chunk
+		} else if errors.Is(err, syscall.ENOSPC) {
+			chunk /= 2
+		} else {
+			return errors.Join(err, f.Close())
+		}
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	// etcd notices at its next start: what runs has its space preallocated.
+	mark, err := n.mark(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := n.in(ctx, "systemctl", "restart", "--no-block", etcdUnit); err != nil {
+		return err
+	}
+	return n.dies(ctx, mark, "no space left")
+}
+
+// DiskFreed takes away what filled a disk.
+func (h *Hosts) DiskFreed(name string) error {
+	n, err := h.node(name)
+	if err != nil {
+		return err
+	}
+	return os.Remove(filepath.Join(n.path(dataDir), fillerName))
+}
+
+// ClockShift shifts the clock of one node's etcd and of its date command by
+// libfaketime ("+2d", "-90s"): the machines share a kernel and so a clock, and
+// a time namespace does not shift the time of day. Everything else on the node
+// keeps the right time. etcd has to read the time through the C library: Go
+// programs do not, so this shows what novatui's own look at the node's clock
+// finds, and not what etcd does.
+func (h *Hosts) ClockShift(ctx context.Context, name, by string) error {
+	n, err := h.node(name)
+	if err != nil {
+		return err
+	}
+	found, err := filepath.Glob(filepath.Join(h.debian, "usr/lib/*/faketime/libfaketime.so.1"))
+	if err != nil || len(found) != 1 {
+		return fmt.Errorf("libfaketime is not among the packages: %w", err)
+	}
+	if err := run(ctx, "cp", found[0], n.path("/usr/local/lib/libfaketime.so.1")); err != nil {
+		return err
+	}
+	script := "#!/bin/sh\nexport LD_PRELOAD=/usr/local/lib/libfaketime.so.1 FAKETIME='" + by + "'\nexec /usr/bin/date \"$@\"\n"
+	return os.WriteFile(n.path("/usr/local/bin/date"), []byte(script), 0o755)
+}
+
+// FreezeSSHD suspends a node's sshd: the port is open, and nothing greets.
+func (h *Hosts) FreezeSSHD(ctx context.Context, name string) error {
+	return h.signalSSHD(ctx, name, "STOP")
+}
+
+// ThawSSHD undoes FreezeSSHD.
+func (h *Hosts) ThawSSHD(ctx context.Context, name string) error {
+	return h.signalSSHD(ctx, name, "CONT")
+}
+
+func (h *Hosts) signalSSHD(ctx context.Context, name, signal string) error {
+	n, err := h.node(name)
+	if err != nil {
+		return err
+	}
+	_, err = n.in(ctx, "systemctl", "kill", "--signal="+signal, "ssh.service")
+	return err
+}
+
+// Exec runs a command on a node, as root and not through SSH, and gives its
+// output.
+func (h *Hosts) Exec(ctx context.Context, name string, argv ...string) (string, error) {
+	n, err := h.node(name)
+	if err != nil {
+		return "", err
+	}
+	return n.in(ctx, argv...)
+}
+
+// Path is a file of a node as this machine sees it.
+func (h *Hosts) Path(name, path string) string {
+	n, err := h.node(name)
+	if err != nil {
+		return ""
+	}
+	return n.path(path)
+}
+
+// State is what systemd says of a node's etcd: "active", "failed", ….
+func (h *Hosts) State(ctx context.Context, name string) (string, error) {
+	n, err := h.node(name)
+	if err != nil {
+		return "", err
+	}
+	out, err := n.in(ctx, "systemctl", "show", "--property=ActiveState", "--value", etcdUnit)
+	return strings.TrimSpace(out), err
+}
