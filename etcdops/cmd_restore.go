@@ -133,21 +133,6 @@ func (h Host) SnapshotStatus(file string) (remote.Command, error) {
 	}, firstErr(err, validatePath(file))
 }
 
-// SnapshotHashKV computes a snapshot's hash of keys and values, which equals
-// the members' own at the same revision (3.6.0 and later);
-// ParseSnapshotHashKV reads the answer. It works on a copy in the run folder,
-// which must be there: etcdutl opens the file for writing and would spoil its
-// hash (measured, 3.7.3).
-func (h Host) SnapshotHashKV(file, tag string) (remote.Command, error) {
-	var err error
-	if !h.Facts.Versions.CanHashKV() {
-		err = fmt.Errorf("etcdutl hashkv: %w", ErrToolMissing)
-	}
-	c := h.script("hashkv.sh", remote.Change, bulkTimeout, msg.M("command.hashkv", "path", file),
-		file, path.Join(h.RunDir(tag), "scratch.db"), h.Tool("etcdutl"), "hashkv")
-	return c, firstErr(err, validatePath(file), validateTag(tag))
-}
-
 // CopyData copies a stopped member's data (and its separate WAL) into a fresh
 // folder below the run folder, for work that must not touch the original.
 // Refused while a process holds the original. Complete before: says so.

@@ -10,7 +10,7 @@ import (
 // and refuses every folder that is not one of a look.
 func TestDiscardTakesOnlyItsCopy(t *testing.T) {
 	files := map[string]string{
-		"runs/1-look/a.db": "copy", "runs/1-look/scratch.db": "copy", "runs/2/snapshot.db": "kept", "other/a.db": "kept",
+		"runs/1-look/a.db": "copy", "runs/1-look/a.db.part": "copy", "runs/2/snapshot.db": "kept", "other/a.db": "kept",
 	}
 	discard := func(dir string, args ...string) error {
 		argv := append([]string{"-c", scriptText("discard.sh"), "novatui", filepath.Join(dir, "runs")}, args...)

@@ -286,20 +286,4 @@ func ParseSnapshotStatus(out []byte) (SnapshotInfo, error) {
 	}, nil
 }
 
-// ParseSnapshotHashKV reads the answer of SnapshotHashKV: the hash as
-// EndpointFacts.Hash prints it, and the revision it holds for.
-func ParseSnapshotHashKV(out []byte) (hash string, revision int64, err error) {
-	var answer struct {
-		Hash         *uint32 `json:"hash"`
-		HashRevision int64   `json:"hashRevision"`
-	}
-	if err := json.Unmarshal(out, &answer); err != nil {
-		return "", 0, fmt.Errorf("reading the snapshot's hash: %w", err)
-	}
-	if answer.Hash == nil {
-		return "", 0, errors.New("reading the snapshot's hash: no hash in it")
-	}
-	return hexHash(*answer.Hash), answer.HashRevision, nil
-}
-
 func hexHash(h uint32) string { return fmt.Sprintf("%08x", h) }

@@ -271,7 +271,6 @@ func FuzzParseProbe(f *testing.F) {
 		_, _ = ParseMemberList(b)
 		_, _ = ParseMemberAdd(b, "x")
 		_, _ = ParseSnapshotStatus(b)
-		_, _, _ = ParseSnapshotHashKV(b)
 		ParseUnit(b, 5)
 	})
 }

@@ -133,8 +133,8 @@ func TestRestoreWithTheBuilders(t *testing.T) {
 	cmd, err := h.SnapshotSave(h.ClientURLs()[0], snapshot)
 	c.run("master-1", cmd, err)
 	s, err := h.InspectSnapshot(t.Context(), c.conns["master-1"], snapshot, tag)
-	if err != nil || !s.Sound() || s.Info.Revision != 21 || s.Info.TotalKeys != 20 || s.KVHash != f.Nodes[0].Endpoint.Hash ||
-		s.KVRevision != f.HashRevision || s.Name == nil || s.Name.NovaVersion != "5.1.1" || s.Plain != snapshot {
+	if err != nil || !s.Sound() || s.Info.Revision != 21 || s.Info.TotalKeys != 20 ||
+		s.Name == nil || s.Name.NovaVersion != "5.1.1" || s.Plain != snapshot {
 		t.Fatalf("inspected %+v, %v", s, err)
 	}
 	if again, err := h.InspectSnapshot(t.Context(), c.conns["master-1"], snapshot, tag); err != nil || again.SHA256 != s.SHA256 {

@@ -37,10 +37,6 @@ type SnapshotFacts struct {
 	// Info is what the tool reads in it; InfoError why it could not.
 	Info      *SnapshotInfo `json:"info,omitempty"`
 	InfoError string        `json:"info_error,omitempty"`
-	// KVHash is the hash of its keys and values at KVRevision, to be compared
-	// with a member's own (3.6 and later; empty before).
-	KVHash     string `json:"kv_hash,omitempty"`
-	KVRevision int64  `json:"kv_revision,omitempty"`
 	// Name is what the vendor's name says; nil when it is not such a name.
 	Name *SnapshotName `json:"name,omitempty"`
 }
@@ -87,9 +83,6 @@ func (h Host) InspectCommands(file, tag string) ([]remote.Command, error) {
 		err = firstErr(err, add(h.FileSHA256(file)), add(h.Unpack(file, plain, MaxSnapshotBytes)))
 	}
 	err = firstErr(err, add(h.CheckSnapshot(plain)), add(h.SnapshotStatus(plain)))
-	if h.Facts.Versions.CanHashKV() {
-		err = firstErr(err, add(h.SnapshotHashKV(plain, tag)))
-	}
 	return cs, firstErr(err, add(h.Discard(file, tag)))
 }
 
@@ -138,11 +131,34 @@ func (h Host) InspectSnapshot(ctx context.Context, conn remote.Conn, file, tag s
 	return s, err
 }
 
+// SumFile tells size and sha256 of one file on the node; an error when it is
+// not there or cannot be read.
+func (h Host) SumFile(ctx context.Context, conn remote.Conn, file string) (Sum, error) {
+	c, err := h.FileSHA256(file)
+	if err != nil {
+		return Sum{}, fmt.Errorf("the checksum of %s: %w", file, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	res, err := conn.Run(ctx, c, remote.Streams{})
+	if err = firstErr(err, res.Check(h.Facts.Node, c)); err != nil {
+		return Sum{}, fmt.Errorf("the checksum of %s: %w", file, err)
+	}
+	sums, err := ParseSums(res.Stdout)
+	if err != nil {
+		return Sum{}, err
+	}
+	sum, ok := sums[file]
+	if !ok {
+		return Sum{}, fmt.Errorf("the checksum of %s: the file is not there", file)
+	}
+	return sum, nil
+}
+
 // take reads the answer of one of InspectCommands.
 func (s *SnapshotFacts) take(h Host, tag string, c remote.Command, res remote.Result) error {
 	same := func(d remote.Command, err error) bool { return err == nil && c.Same(d) }
-	switch {
-	case same(h.SnapshotStatus(s.Plain)):
+	if same(h.SnapshotStatus(s.Plain)) {
 		if err := res.Check(s.Node, c); err != nil {
 			s.InfoError = remote.Clean(err.Error())
 			return nil
@@ -152,12 +168,6 @@ func (s *SnapshotFacts) take(h Host, tag string, c remote.Command, res remote.Re
 			s.InfoError = err.Error()
 		} else {
 			s.Info = &info
-		}
-		return nil
-	case same(h.SnapshotHashKV(s.Plain, tag)):
-		// A file that is broken has no such hash; InfoError says what is wrong.
-		if hash, rev, err := ParseSnapshotHashKV(res.Stdout); err == nil && res.Exit == 0 {
-			s.KVHash, s.KVRevision = hash, rev
 		}
 		return nil
 	}

@@ -18,7 +18,7 @@ type noSite struct {
 	found []Inspected
 }
 
-func (s noSite) Inspect(_ context.Context, _ etcdops.Facts, node, path string) (Inspected, error) {
+func (s noSite) Inspect(_ context.Context, _ etcdops.Facts, node, path string, _ []Inspected) (Inspected, error) {
 	for _, i := range s.found {
 		if i.Node == node && i.Path == path {
 			return i, nil
@@ -265,7 +265,15 @@ func TestRestoreTouchesNothingBeforeTheCopyIsReady(t *testing.T) {
 	for i, s := range p.Stages {
 		order[s.ID] = i
 	}
-	if !(order["verify"] < order["distribute"] && order["distribute"] < order["prepare"] && order["prepare"] < order["stop"] &&
+	var first []string
+	for _, step := range p.Stages[0].Steps {
+		first = append(first, step.ID)
+	}
+	want := []string{"verify/master-1", "prepare/master-1", "distribute/master-2", "prepare/master-2", "distribute/master-3", "prepare/master-3"}
+	if !slices.Equal(first, want) {
+		t.Errorf("the first stage is %v", first)
+	}
+	if !(order["prepare"] < order["stop"] &&
 		order["stopped"] < order["aside"] && order["aside"] < order["place"] && order["env"] < order["start"]) {
 		t.Errorf("the stages are in the wrong order: %v", order)
 	}

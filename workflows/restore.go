@@ -40,8 +40,7 @@ func restore(w *world, r Request) (engine.Plan, error) {
 		w.guard("snapshot-fits", w.snapshotFits),
 	)
 	b := givenBundle(source)
-	p.Stage("verify", msg.M("restore.stage.verify"), w.verifySnapshot(b))
-	w.restoreStages(p, all, b)
+	w.restoreStages(p, all, b, w.verifySnapshot(b))
 	return p.finish()
 }
 
@@ -91,13 +90,13 @@ func (w *world) restoreGuards(all []string) []engine.Guard {
 	}
 }
 
-// restoreStages is everything after the snapshot is known to be whole on its
-// node; the slots snapshot-sha256, snapshot-revision and snapshot-keys are set
-// by then.
-func (w *world) restoreStages(p *draft, all []string, b bundle) {
+// restoreStages is everything from the snapshot on one node to the proof.
+// first are the steps that its own node needs before it can restore from it. The
+// stage "prepare" is one stage, because no node has to wait for another there:
+// whoever has the file whole restores it. All of it lies beside the old data.
+func (w *world) restoreStages(p *draft, all []string, b bundle, first ...engine.Step) {
 	p.NoReturn("aside", msg.M("restore.no-return"))
-	p.Stage("distribute", msg.M("restore.stage.distribute"), w.distribute(all, b)...)
-	p.Stage("prepare", msg.M("restore.stage.prepare"), each(all, func(node string) engine.Step { return w.restoreBeside(b, node) })...)
+	p.Stage("prepare", msg.M("restore.stage.prepare"), w.prepare(all, b, first)...)
 	p.Stage("stop", msg.M("restore.stage.stop"), each(all, func(node string) engine.Step {
 		return w.stopAndMask(node, w.guard("restore-while-quorum", restoreWhileQuorum))
 	})...)
@@ -108,6 +107,21 @@ func (w *world) restoreStages(p *draft, all []string, b bundle) {
 	p.Stage("start", msg.M("restore.stage.start"), each(all, w.unmaskAndStart)...)
 	p.Stage("wait", msg.M("restore.stage.wait"), each(all, w.waitHealthy)...)
 	p.Stage("prove", msg.M("stage.prove"), w.prove(all, proofs{restored: true})...)
+}
+
+// prepare gives each node the snapshot, whole, and restores it there beside the
+// old data.
+func (w *world) prepare(all []string, b bundle, first []engine.Step) []engine.Step {
+	var steps []engine.Step
+	for _, node := range all {
+		if node == b.node {
+			steps = append(steps, first...)
+		} else {
+			steps = append(steps, w.fetch(b, node))
+		}
+		steps = append(steps, w.restoreBeside(b, node))
+	}
+	return steps
 }
 
 // survivor is the member that answers without a quorum and has the newest

@@ -147,7 +147,7 @@ func (w *world) verifySnapshot(b bundle) engine.Step {
 		Title: msg.M("step.verify.title", "path", b.path, "node", b.node), Why: msg.M("step.verify.why"), IfItFails: msg.M("step.verify.fail"),
 		Checks: []engine.NodeCommand{w.on(b.node, check, checkErr), w.on(b.node, status, statusErr)},
 		Verify: func(ctx context.Context, x *engine.Exec) error {
-			return w.sameSnapshot(ctx, x, b.node, b, check, status)
+			return w.sameSnapshot(ctx, x, b, check, status)
 		},
 	}
 	if !b.archive {
@@ -160,7 +160,7 @@ func (w *world) verifySnapshot(b bundle) engine.Step {
 	s.Effect = remote.Change
 	s.Commands = []engine.NodeCommand{w.on(b.node, mkdir, mkErr), w.on(b.node, unpack, unpackErr)}
 	s.Checks = append(s.Checks, w.on(b.node, stat, statErr))
-	s.Probe = w.arrived(b, b.node, stat, check, status)
+	s.Probe = w.arrived(b, b.node, stat, s.Verify)
 	s.Do = runAll(s.Commands)
 	s.Verify = func(ctx context.Context, x *engine.Exec) error { return verified(s.Probe(ctx, x)) }
 	return s
@@ -176,7 +176,7 @@ func (w *world) dbPath(b bundle, node string) string {
 
 // arrived probes whether a node has the plain database. One that is there and
 // is another is an error: it is never overwritten.
-func (w *world) arrived(b bundle, node string, stat, check, status remote.Command) func(context.Context, *engine.Exec) (engine.Probed, error) {
+func (w *world) arrived(b bundle, node string, stat remote.Command, same func(context.Context, *engine.Exec) error) func(context.Context, *engine.Exec) (engine.Probed, error) {
 	return func(ctx context.Context, x *engine.Exec) (engine.Probed, error) {
 		found, err := w.stat(ctx, x, node, stat)
 		if err != nil {
@@ -185,19 +185,8 @@ func (w *world) arrived(b bundle, node string, stat, check, status remote.Comman
 		if !found[w.dbPath(b, node)].Exists() {
 			return engine.NotDone, nil
 		}
-		return engine.Done, w.sameSnapshot(ctx, x, node, b, check, status)
+		return engine.Done, same(ctx, x)
 	}
-}
-
-// distribute puts the snapshot on every other node.
-func (w *world) distribute(all []string, b bundle) []engine.Step {
-	var steps []engine.Step
-	for _, node := range all {
-		if node != b.node {
-			steps = append(steps, w.fetch(b, node))
-		}
-	}
-	return steps
 }
 
 // fetch makes sure that a node's run folder holds the plain database of the
@@ -216,18 +205,19 @@ func (w *world) fetch(b bundle, node string) engine.Step {
 	unpack, unpackErr := h.Unpack(arrived, dest, max(b.maxBytes, 1))
 	stat, statErr := h.Stat(dest)
 	stat.Quiet = true
-	check, checkErr := h.CheckSnapshot(dest)
-	status, statusErr := h.SnapshotStatus(dest)
+	sum, sumErr := h.FileSHA256(dest)
 	s := engine.Step{
 		ID: "distribute/" + node, Node: node, Effect: remote.Change,
 		Title: msg.M("step.distribute.title", "node", node), Why: msg.M("step.distribute.why"), IfItFails: msg.M("step.distribute.fail"),
 		Commands: []engine.NodeCommand{w.on(node, mkdir, mkErr), w.on(b.node, read, readErr), w.on(node, put, putErr)},
-		Checks:   []engine.NodeCommand{w.on(node, stat, statErr), w.on(node, check, checkErr), w.on(node, status, statusErr)},
+		Checks:   []engine.NodeCommand{w.on(node, stat, statErr), w.on(node, sum, sumErr)},
 	}
 	if b.archive {
 		s.Commands = append(s.Commands, w.on(node, unpack, unpackErr))
 	}
-	s.Probe = w.arrived(b, node, stat, check, status)
+	s.Probe = w.arrived(b, node, stat, func(ctx context.Context, x *engine.Exec) error {
+		return w.sameFile(ctx, x, node, dest, b, sum)
+	})
 	s.Do = func(ctx context.Context, x *engine.Exec) error {
 		if _, err := x.Run(ctx, node, mkdir); err != nil {
 			return err
@@ -245,26 +235,32 @@ func (w *world) fetch(b bundle, node string) engine.Step {
 	return s
 }
 
-// sameSnapshot checks the copy on a node against the bundle.
-func (w *world) sameSnapshot(ctx context.Context, x *engine.Exec, node string, b bundle, check, status remote.Command) error {
-	want := b.contentSum
-	if b.contentSum == "@{"+slotSum+"}" {
-		want, _ = x.Value(slotSum)
-		r, err := x.Run(ctx, node, check)
-		if err != nil {
-			return err
-		}
-		c, err := etcdops.ParseCheckSnapshot(r.Stdout)
-		if err != nil {
-			return fmt.Errorf("reading the check of the snapshot on %s: %w", node, err)
-		}
-		return w.compareSum(node, want, c.SHA256)
-	}
-	if err := w.takeSnapshotFacts(ctx, x, node, check, status); err != nil {
+// sameSnapshot checks the snapshot on its own node against what was planned:
+// its sha256, etcd's own checksum inside, and that the tool can read it.
+func (w *world) sameSnapshot(ctx context.Context, x *engine.Exec, b bundle, check, status remote.Command) error {
+	if err := w.takeSnapshotFacts(ctx, x, b.node, check, status); err != nil {
 		return err
 	}
 	got, _ := x.Value(slotSum)
-	return w.compareSum(node, want, got)
+	return w.compareSum(b.node, b.contentSum, got)
+}
+
+// sameFile checks a copy on another node: with the sha256 of a snapshot that
+// was looked into, it is that snapshot.
+func (w *world) sameFile(ctx context.Context, x *engine.Exec, node, file string, b bundle, sum remote.Command) error {
+	want := b.contentSum
+	if want == "@{"+slotSum+"}" {
+		want, _ = x.Value(slotSum)
+	}
+	r, err := x.Run(ctx, node, sum)
+	if err != nil {
+		return err
+	}
+	sums, err := etcdops.ParseSums(r.Stdout)
+	if err != nil {
+		return fmt.Errorf("reading the checksum of the snapshot on %s: %w", node, err)
+	}
+	return w.compareSum(node, want, sums[file].SHA256)
 }
 
 func (w *world) compareSum(node, want, got string) error {

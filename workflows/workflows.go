@@ -73,8 +73,10 @@ type Site interface {
 	Collect(ctx context.Context, prev etcdops.Facts, nodes []string) (etcdops.Facts, error)
 	// Status asks for unit and endpoint states only, for waiting.
 	Status(ctx context.Context, prev etcdops.Facts) (etcdops.Facts, error)
-	// Inspect looks into a snapshot file on a node without changing it.
-	Inspect(ctx context.Context, f etcdops.Facts, node, path string) (Inspected, error)
+	// Inspect looks into a snapshot file on a node without changing it. known
+	// is what was looked into before: a file with the sha256 of one of them is
+	// that one, and is not unpacked and read again.
+	Inspect(ctx context.Context, f etcdops.Facts, node, path string, known []Inspected) (Inspected, error)
 	// CountKeys counts the user keys through a node's endpoint.
 	CountKeys(ctx context.Context, node string) (int64, error)
 }
@@ -90,12 +92,17 @@ type Stored struct {
 // Build plans a procedure on facts. The plan's guards are evaluated but not
 // enforced: a plan that is blocked can still be shown.
 func Build(ctx context.Context, site Site, f etcdops.Facts, v etcdops.Verdict, r Request) (engine.Plan, error) {
+	return buildKnowing(ctx, site, f, v, r, nil)
+}
+
+// buildKnowing is Build where some snapshots were looked into before.
+func buildKnowing(ctx context.Context, site Site, f etcdops.Facts, v etcdops.Verdict, r Request, known []Inspected) (engine.Plan, error) {
 	if r.Tag == "" {
 		r.Tag = f.CollectedAt.UTC().Format("20060102-150405")
 	}
 	stored := Stored{Facts: f, Verdict: v}
 	if r.Procedure == etcdops.ProcedureRestore {
-		infos, err := inspectAll(ctx, site, f, r)
+		infos, err := inspectAll(ctx, site, f, r, known)
 		if err != nil {
 			return engine.Plan{}, err
 		}
@@ -118,7 +125,7 @@ func Rebuild(site Site, p engine.Plan) (engine.Plan, error) {
 // applied. It returns engine.ErrPlanStale when the result would do anything
 // else than the stored plan.
 func Reapply(ctx context.Context, site Site, f etcdops.Facts, v etcdops.Verdict, p engine.Plan, overrides map[string]string) (engine.Plan, error) {
-	r, _, err := Unpack(p)
+	r, stored, err := Unpack(p)
 	if err != nil {
 		return engine.Plan{}, err
 	}
@@ -128,7 +135,7 @@ func Reapply(ctx context.Context, site Site, f etcdops.Facts, v etcdops.Verdict,
 		}
 		r.Overrides[id] = phrase
 	}
-	fresh, err := Build(ctx, site, f, v, r)
+	fresh, err := buildKnowing(ctx, site, f, v, r, stored.Snapshots)
 	if err != nil {
 		return engine.Plan{}, err
 	}
@@ -187,6 +194,7 @@ func newPlan(w *world, r Request, title msg.Msg) *draft {
 	b.Input(input)
 	b.Basis(w.base.stripped())
 	b.Identity(identity(w.base))
+	b.FactsAt(f.CollectedAt)
 	b.Refresh(w.refresh)
 	return &draft{Builder: b, w: w}
 }
@@ -201,7 +209,7 @@ func nodesOf(f etcdops.Facts) []string {
 }
 
 // inspectAll resolves the request's snapshot references and looks into each.
-func inspectAll(ctx context.Context, site Site, f etcdops.Facts, r Request) ([]Inspected, error) {
+func inspectAll(ctx context.Context, site Site, f etcdops.Facts, r Request, known []Inspected) ([]Inspected, error) {
 	if len(r.Snapshots) == 0 {
 		return nil, fmt.Errorf("%w: a restore needs a snapshot: name one of those that diagnose lists", ErrRequest)
 	}
@@ -212,7 +220,7 @@ func inspectAll(ctx context.Context, site Site, f etcdops.Facts, r Request) ([]I
 			return nil, fmt.Errorf("%w: no reachable node has the snapshot %q", ErrRequest, ref.Path)
 		}
 		for _, node := range holders {
-			info, err := site.Inspect(ctx, f, node, ref.Path)
+			info, err := site.Inspect(ctx, f, node, ref.Path, slices.Concat(known, infos))
 			if err != nil {
 				return nil, fmt.Errorf("looking into snapshot %s on %s: %w", ref.Path, node, err)
 			}

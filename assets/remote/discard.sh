@@ -9,7 +9,7 @@ case $tag in *-look) ;; *) refuse "$tag is not the tag of a look" ;; esac
 case $tag$name in */*) refuse "$tag and $name are no plain names" ;; esac
 dir=$runs/$tag
 if [ -L "$dir" ]; then refuse "$dir is a link"; fi
-for f in "$dir/$name" "$dir/$name.part" "$dir/scratch.db"; do
+for f in "$dir/$name" "$dir/$name.part"; do
 	rm -f -- "$f" || fail "rm $f"
 done
 if [ -d "$dir" ]; then rmdir -- "$dir" || fail "rmdir $dir"; fi

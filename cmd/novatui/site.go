@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/novatui/novatui/etcdops"
 	"github.com/novatui/novatui/remote"
@@ -48,7 +49,7 @@ func (s site) Status(ctx context.Context, prev etcdops.Facts) (etcdops.Facts, er
 // Inspect looks into a snapshot file on a node. A file that cannot be read is
 // told in the answer, so that the guard snapshot-sound can say what is wrong;
 // the error is for a node that cannot be asked.
-func (s site) Inspect(ctx context.Context, f etcdops.Facts, node, path string) (workflows.Inspected, error) {
+func (s site) Inspect(ctx context.Context, f etcdops.Facts, node, path string, known []workflows.Inspected) (workflows.Inspected, error) {
 	h, err := f.Host(node)
 	if err != nil {
 		return workflows.Inspected{}, fmt.Errorf("%w: %w", workflows.ErrRequest, err)
@@ -62,6 +63,10 @@ func (s site) Inspect(ctx context.Context, f etcdops.Facts, node, path string) (
 	conn, err := s.Conn(ctx, node)
 	if err != nil {
 		return in, err
+	}
+	if same, ok := seenBefore(ctx, h, conn, path, known); ok {
+		same.Node, same.Path, same.Archive, same.Modified = in.Node, in.Path, in.Archive, in.Modified
+		return same, nil
 	}
 	seen, err := h.InspectSnapshot(ctx, conn, path, f.CollectedAt.UTC().Format(engine.TagLayout))
 	var failed *remote.ExitError
@@ -82,6 +87,25 @@ func (s site) Inspect(ctx context.Context, f etcdops.Facts, node, path string) (
 		in.Revision, in.TotalKeys, in.Version = seen.Info.Revision, seen.Info.TotalKeys, seen.Info.Version
 	}
 	return in, nil
+}
+
+// seenBefore finds the file among what was looked into before, by its sha256.
+// Whatever keeps it from being compared, the look itself will tell.
+func seenBefore(ctx context.Context, h etcdops.Host, conn remote.Conn, path string, known []workflows.Inspected) (workflows.Inspected, bool) {
+	if len(known) == 0 {
+		return workflows.Inspected{}, false
+	}
+	sum, err := h.SumFile(ctx, conn, path)
+	if err != nil {
+		return workflows.Inspected{}, false
+	}
+	i := slices.IndexFunc(known, func(k workflows.Inspected) bool {
+		return k.SHA256 == sum.SHA256 && k.SizeBytes == sum.SizeBytes && k.Error == "" && k.Archive == etcdops.IsArchive(path)
+	})
+	if i < 0 {
+		return workflows.Inspected{}, false
+	}
+	return known[i], true
 }
 
 // CountKeys counts the users' keys through a node's endpoint.

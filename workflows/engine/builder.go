@@ -75,6 +75,9 @@ func (b *Builder) Nodes(names ...string) *Builder {
 	return b
 }
 
+// FactsAt is when the facts that the plan was made from were collected.
+func (b *Builder) FactsAt(t time.Time) *Builder { b.plan.FactsAt = t; return b }
+
 // Refresh is how fresh facts are collected. The engine never calls it twice at
 // once, nor while a guard looks at the facts.
 func (b *Builder) Refresh(fn func(ctx context.Context, nodes []string) error) *Builder {

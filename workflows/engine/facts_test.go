@@ -30,7 +30,7 @@ func TestGuardsSeeFreshFacts(t *testing.T) {
 	age := step("old", remote.Change)
 	do := age.Do
 	age.Do = func(ctx context.Context, x *Exec) error { return do(ctx, x) }
-	b := NewPlan("demo", "nova-test", "lab", testTag, now).
+	b := NewPlan("demo", "nova-test", "lab", testTag, now).FactsAt(now).
 		Refresh(func(context.Context, []string) error { collected.Add(1); return nil }).
 		Stage("a", msg.Raw("A"), step("young", remote.Change)).
 		Stage("b", msg.Raw("B"), step("destroys", remote.Destroy)).
@@ -68,7 +68,7 @@ func TestOnlyTheStagesNodesAreLookedAt(t *testing.T) {
 	var clock atomic.Int64
 	clock.Store(now.UnixNano())
 	var looked []string
-	b := NewPlan("demo", "nova-test", "lab", testTag, now).
+	b := NewPlan("demo", "nova-test", "lab", testTag, now).FactsAt(now).
 		Refresh(func(_ context.Context, nodes []string) error {
 			looked = append(looked, fmt.Sprint(nodes))
 			return nil
@@ -136,7 +136,8 @@ func TestGuardsAndRefreshNeverMeet(t *testing.T) {
 
 func TestFactsThatCannotBeRefreshedStopTheStep(t *testing.T) {
 	l := newLocal(t)
-	b := testBuilder("demo").Refresh(func(context.Context, []string) error { return errors.New("no answer") }).
+	b := testBuilder("demo").FactsAt(time.Now()).
+		Refresh(func(context.Context, []string) error { return errors.New("no answer") }).
 		Stage("a", msg.Raw("A"), evident("n1", "s", remote.Destroy, "s"))
 	_, res := run(t, options(l, build(t, b)))
 	if res.Outcome != OutcomeFailed || res.Changed || len(l.evidence(t, "n1")) > 0 {

@@ -55,6 +55,8 @@ type Plan struct {
 	Guards []Finding `json:"guards"` // as they stood when the plan was made
 	Stages []Stage   `json:"stages"`
 
+	// FactsAt is when the facts behind it were collected; zero counts as never.
+	FactsAt time.Time `json:"-"`
 	// Refresh collects fresh facts for the guards (nil: nothing to refresh).
 	// The run loop calls it before a step that changes anything when the last
 	// call is older than FreshFor, and before each that destroys. nodes are

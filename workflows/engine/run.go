@@ -89,8 +89,8 @@ func Start(ctx context.Context, o Options) (*Run, error) {
 	if err := r.acquire(ctx, o); err != nil {
 		return nil, err
 	}
-	if !r.plan.CreatedAt.After(r.now()) { // otherwise a clock was set
-		r.facts.whole, r.facts.collected = r.plan.CreatedAt, r.plan.CreatedAt
+	if !r.plan.FactsAt.After(r.now()) { // otherwise a clock was set
+		r.facts.whole, r.facts.collected = r.plan.FactsAt, r.plan.FactsAt
 	}
 	findings, err := r.admitPlan(ctx)
 	if err == nil && !r.dry {
