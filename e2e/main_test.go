@@ -72,6 +72,9 @@ func run(m *testing.M) (code int) {
 	}
 }
 
+// full asks for everything and not a sample (make e2e-full).
+var full = os.Getenv("NOVATUI_E2E_FULL") != ""
+
 // startTime bounds a start from cold caches: a Debian and an etcd are made.
 const startTime = 8 * time.Minute
 

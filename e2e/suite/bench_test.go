@@ -13,8 +13,11 @@ import (
 
 // BenchmarkProcedure times novatui beside the same steps typed as one shell
 // script over ssh (testdata), by turns on one lab. ratio is the time of apply,
-// the proof and the report included, by the script's; all-ratio counts diagnose
-// and plan as well, which the script has no like of.
+// the proof and the report included, by the script's; best-ratio is that of the
+// fastest round of each; all-ratio counts diagnose and plan as well, which the
+// script has no like of. Rejoin needs best-ratio: a learner whose first proposal
+// arrives within the leader's snapshot waits for etcd's request timeout of 7 s
+// (server.publishV3), in some rounds of both and by no doing of either.
 func BenchmarkProcedure(b *testing.B) {
 	if _, err := exec.LookPath("ssh"); err != nil {
 		b.Skip("the scripts need ssh")
@@ -29,23 +32,27 @@ func BenchmarkProcedure(b *testing.B) {
 				c.Nodes = []int{1}
 			}
 			var all, ours, theirs time.Duration
+			best, their := time.Hour, time.Hour // the fastest rounds
 			for b.Loop() {
 				c.Break(b, w)
 				first := time.Now()
 				file := suite.Plan(b, w, suite.Diagnose(b, w))
 				began := time.Now()
 				suite.Apply(b, w, nil, file)
-				ours += time.Since(began)
+				took := time.Since(began)
+				ours, best = ours+took, min(best, took)
 				all += time.Since(first)
 				c.Break(b, w)
 				began = time.Now()
 				w.runbook(b, script)
-				theirs += time.Since(began)
+				took = time.Since(began)
+				theirs, their = theirs+took, min(their, took)
 			}
 			b.ReportMetric(ours.Seconds()/float64(b.N), "apply-s/op")
 			b.ReportMetric(all.Seconds()/theirs.Seconds(), "all-ratio")
 			b.ReportMetric(theirs.Seconds()/float64(b.N), "script-s/op")
 			b.ReportMetric(ours.Seconds()/theirs.Seconds(), "ratio")
+			b.ReportMetric(best.Seconds()/their.Seconds(), "best-ratio")
 			b.ReportMetric(0, "ns/op")
 		})
 	}

@@ -11,23 +11,8 @@ import (
 // survived or not: after the intent of each step and after each step was done.
 func Boundaries(t testing.TB, file string) []string {
 	t.Helper()
-	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var plan struct {
-		Stages []struct {
-			Steps []struct {
-				ID     string `json:"id"`
-				Effect string `json:"effect"`
-			} `json:"steps"`
-		} `json:"stages"`
-	}
-	if err := json.Unmarshal(b, &plan); err != nil {
-		t.Fatal(err)
-	}
 	var points []string
-	for _, stage := range plan.Stages {
+	for _, stage := range readPlan(t, file).Stages {
 		for _, step := range stage.Steps {
 			if step.Effect != "read" {
 				points = append(points, "step-intent:"+step.ID)
@@ -36,6 +21,40 @@ func Boundaries(t testing.TB, file string) []string {
 		}
 	}
 	return points
+}
+
+// Stages lists the stages of a plan, in order.
+func Stages(t testing.TB, file string) []string {
+	t.Helper()
+	var stages []string
+	for _, stage := range readPlan(t, file).Stages {
+		stages = append(stages, stage.ID)
+	}
+	return stages
+}
+
+// savedPlan is what the suite reads of a plan's file.
+type savedPlan struct {
+	Stages []struct {
+		ID    string `json:"id"`
+		Steps []struct {
+			ID     string `json:"id"`
+			Effect string `json:"effect"`
+		} `json:"steps"`
+	} `json:"stages"`
+}
+
+func readPlan(t testing.TB, file string) savedPlan {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plan savedPlan
+	if err := json.Unmarshal(b, &plan); err != nil {
+		t.Fatal(err)
+	}
+	return plan
 }
 
 // KillAndResume applies a plan, has the program killed with signal 9 at a
