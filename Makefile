@@ -9,7 +9,7 @@ LDFLAGS := $(if $(VERSION),-X main.version=$(VERSION))
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 .PHONY: build
 build: ## write bin/novatui
@@ -28,6 +28,16 @@ test: ## vet, and every test with the race detector (takes minutes: real etcd, r
 test-full: ## the kill -9 tests at every boundary of every step on every node (half an hour)
 	NOVATUI_TEST_FULL=1 go test -count=1 -v -timeout 90m -run TestKilledAtEveryBoundary ./e2e/suite
 
+.PHONY: e2e
+e2e: ## repair etcd on machines with systemd and OpenSSH, etcd 3.4 to 3.7 (Linux, Debian, root; about 10 minutes)
+	@[ "$$(uname)" = Linux ] || { echo 'make e2e: the end-to-end tests need Linux (Debian) and root' >&2; exit 1; }
+	go test -tags e2e -count=1 -timeout 25m ./e2e
+
+.PHONY: e2e-full
+e2e-full: ## the same with every fault in every version, and a reboot of every node at every stage (an hour)
+	@[ "$$(uname)" = Linux ] || { echo 'make e2e-full: the end-to-end tests need Linux (Debian) and root' >&2; exit 1; }
+	NOVATUI_E2E_FULL=1 go test -tags e2e -count=1 -v -timeout 180m ./e2e
+
 .PHONY: lint
 lint: ## golangci-lint, as .golangci.yml says (the first time builds it: about 2 minutes)
 	go run $(GOLANGCI_LINT) run ./...
@@ -43,6 +53,11 @@ golden: ## write the golden files again; look at the diff before committing it
 .PHONY: bench
 bench: build ## the figures of docs/benchmarks.md
 	go test -run '^$$' -bench . -benchtime 3x ./...
+
+.PHONY: bench-e2e
+bench-e2e: ## a restore of 1 GiB beside Ansible's and beside the floor, and diagnose (as make e2e, and ansible-core; 10 minutes)
+	@[ "$$(uname)" = Linux ] || { echo 'make bench-e2e: the end-to-end benchmarks need Linux (Debian) and root' >&2; exit 1; }
+	go test -tags e2e -run '^$$' -bench . -benchtime 1x -timeout 40m ./e2e
 
 .PHONY: pictures
 pictures: build ## make the pictures of the docs: plays the drill in tmux (needs tmux)
