@@ -83,7 +83,8 @@ func nothingLeft(t testing.TB, h *hosts.Hosts, before map[string]map[string]bool
 		for path := range files {
 			named := before[node][path]
 			for _, f := range report.Report.Files {
-				named = named || f.Node == node && (path == f.Path || strings.HasPrefix(path, f.Path+"/"))
+				// The folder of a file that is named is named with it.
+				named = named || f.Node == node && (path == f.Path || strings.HasPrefix(path, f.Path+"/") || strings.HasPrefix(f.Path, path+"/"))
 			}
 			if !named {
 				left = append(left, path)

@@ -7,10 +7,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,7 +26,9 @@ import (
 // a resume of it, ends proved healthy; the old data are there to look at, and
 // nothing is left that the report does not name. NOVATUI_E2E_FULL=1 takes every
 // stage with every node; otherwise a few of the stages that change something,
-// with the node that matters most.
+// with the node that matters most. During an orderly reboot novatui itself is
+// suspended, as a laptop would be: otherwise a repair is over before systemd
+// has shut down. A power cut strikes while it works.
 func TestReboot(t *testing.T) {
 	for _, procedure := range []struct {
 		fault  string
@@ -78,9 +83,10 @@ func rebootAt(t *testing.T, fault, at string, powerCut bool) {
 		old[b] = database(t, h, b, "/var/lib/etcd")
 	}
 	file := suite.Plan(t, h, suite.Diagnose(t, h))
-	exit, came := applyAnd(t, h, file, string(stage), func() error {
+	exit, came := applyAnd(t, h, file, string(stage), func(novatui *os.Process) error {
 		if !powerCut {
-			return h.Reboot(t.Context(), string(node))
+			err := errors.Join(novatui.Signal(syscall.SIGSTOP), h.Reboot(t.Context(), string(node)))
+			return errors.Join(err, novatui.Signal(syscall.SIGCONT))
 		}
 		if err := h.PowerCut(string(node)); err != nil {
 			return err
@@ -101,7 +107,7 @@ func rebootAt(t *testing.T, fault, at string, powerCut bool) {
 
 // applyAnd applies a plan and, when a stage begins, does something beside it.
 // Both have ended when it returns.
-func applyAnd(t *testing.T, h *hosts.Hosts, file, stage string, then func() error) (exit int, came bool) {
+func applyAnd(t *testing.T, h *hosts.Hosts, file, stage string, then func(novatui *os.Process) error) (exit int, came bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*suite.Limit)
 	defer cancel()
@@ -123,7 +129,7 @@ func applyAnd(t *testing.T, h *hosts.Hosts, file, stage string, then func() erro
 		var e struct{ Type, Stage string }
 		if json.Unmarshal(line, &e) == nil && e.Type == "stage-started" && e.Stage == stage && !came {
 			came = true
-			wg.Go(func() { failed = then() })
+			wg.Go(func() { failed = then(c.Process) })
 		}
 		if err == io.EOF {
 			break

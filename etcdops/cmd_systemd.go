@@ -73,6 +73,10 @@ func (h Host) HoldDown() remote.Command {
 		"hold", h.Unit(), h.dropInDir())
 }
 
+// ReleasedSuffix ends the name that the drop-in of HoldDown has after Release
+// (hold.sh): no run removes a file.
+const ReleasedSuffix = "-novatui-hold.conf.released"
+
 // Release takes HoldDown back, whichever way it took. It does not start the
 // unit. Nothing to take back is no error.
 func (h Host) Release() remote.Command {

@@ -96,6 +96,9 @@ type NodeFacts struct {
 	Running []ProcessFacts `json:"running,omitempty"`
 	// Asides are earlier data directories that were set aside beside it.
 	Asides []string `json:"asides,omitempty"`
+	// Kept are single files that earlier runs left: env files as they were,
+	// marks beside the data directory, the drop-in that held the unit down.
+	Kept []string `json:"kept,omitempty"`
 	// Runs are the folders that earlier runs left on the node.
 	Runs []string `json:"runs,omitempty"`
 }

@@ -225,6 +225,14 @@ func (o probeOutput) fillDirs(n *NodeFacts) {
 			}
 		}
 	}
+	for _, name := range []string{"data", "wal", "kept"} {
+		for line := range strings.Lines(string(o.find(name))) {
+			kept, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "kept=")
+			if ok && validatePath(kept) == nil && !slices.Contains(n.Kept, kept) {
+				n.Kept = append(n.Kept, kept)
+			}
+		}
+	}
 	// The script reads the file with a reader of its own; where the two do not
 	// agree, nothing is claimed about the directory.
 	want := n.Env.DataDir()

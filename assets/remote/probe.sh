@@ -132,7 +132,7 @@ directory() {
 	say du "$(lim 10 du -sk -- "$real" 2>/dev/null | awk '{ print $1 }')"
 	say holders "$(holders "$real" | tr '\n' ' ')"
 	for f in "$real".novatui-* "$real"/novatui-*; do
-		if [ -d "$f" ]; then say aside "$f"; fi
+		if [ -d "$f" ]; then say aside "$f"; elif [ -f "$f" ]; then say kept "$f"; fi
 	done
 }
 
@@ -240,6 +240,11 @@ rest() {
 	if [ -n "$data" ]; then directory data "$data"; fi
 	if [ -n "$wal" ]; then directory wal "$wal"
 	elif [ -n "$data" ]; then inner_wal "$data/member/wal"; fi
+
+	part kept
+	for f in "$envfile".novatui-* "$root/etc/systemd/system/$unit.d/90-novatui-hold.conf.released"; do
+		if [ -f "$f" ]; then say kept "$f"; fi
+	done
 
 	part runs
 	for f in "$root"/var/lib/novatui/*; do

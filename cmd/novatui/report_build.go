@@ -234,15 +234,19 @@ func (r *runReport) files(dir string, plan engine.Plan, after lookedAt) {
 	if !after.Known || plan.Tag == "" {
 		return
 	}
-	for _, n := range after.Facts.Nodes {
-		for _, aside := range n.Asides {
-			if !strings.Contains(filepath.Base(aside), plan.Tag) {
-				continue
+	name := func(title, remove string, paths func(etcdops.NodeFacts) []string) {
+		for _, n := range after.Facts.Nodes {
+			for _, path := range paths(n) {
+				base := filepath.Base(path)
+				if !strings.Contains(base, plan.Tag) && !strings.HasSuffix(base, etcdops.ReleasedSuffix) {
+					continue // another run's
+				}
+				r.Report.Files = append(r.Report.Files, backend.File{Title: msg.M(title), Node: n.Node, Path: path})
+				r.Report.Cleanup = append(r.Report.Cleanup, backend.Cleanup{Node: n.Node, Line: remove + remote.Quote(path)})
 			}
-			r.Report.Files = append(r.Report.Files, backend.File{Title: msg.M("report.file.aside"), Node: n.Node, Path: aside})
-			r.Report.Cleanup = append(r.Report.Cleanup, backend.Cleanup{
-				Node: n.Node, Line: "rm -rf -- " + remote.Quote(aside),
-			})
 		}
 	}
+	name("report.file.aside", "rm -rf -- ", func(n etcdops.NodeFacts) []string { return n.Asides })
+	name("report.file.copies", "rm -rf -- ", func(n etcdops.NodeFacts) []string { return n.Runs })
+	name("report.file.kept", "rm -- ", func(n etcdops.NodeFacts) []string { return n.Kept })
 }

@@ -127,6 +127,9 @@ func emptyFolder(dir string) error {
 		return err
 	}
 	for _, e := range entries {
+		if e.Name() == "lost+found" { // an empty ext4 has it
+			continue
+		}
 		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
 			return err
 		}

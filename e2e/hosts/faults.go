@@ -19,6 +19,7 @@ import (
 var faults = map[string]func(context.Context, *Hosts, []*node) error{
 	"stop":        alone((*node).stop),
 	"kill-loop":   alone(killLoop),
+	"start-limit": alone(startLimit),
 	"hang":        alone(hang),
 	"corrupt-db":  alone(damaged(corruptDB, "failed to open database", "panic")),
 	"corrupt-wal": alone(damaged(corruptWAL, "crc mismatch")),
@@ -207,6 +208,19 @@ until [ "$(systemctl show -p ActiveState --value $1)" = failed ]; do
 	sleep 0.05
 done
 rm -r $d; systemctl daemon-reload`, etcdUnit)
+	return err
+}
+
+// startLimit is killLoop with a start limit that holds: 5 starts in 10 minutes,
+// and no reload of the configuration that would forget them.
+func startLimit(n *node, ctx context.Context) error {
+	_, err := n.sh(ctx, `d=/etc/systemd/system/$1.d; mkdir -p $d
+printf '[Unit]\nStartLimitIntervalSec=600\n[Service]\nRestartSec=100ms\n' >$d/40-limit.conf
+systemctl daemon-reload
+until [ "$(systemctl show -p ActiveState --value $1)" = failed ]; do
+	systemctl kill --signal=KILL $1 2>/dev/null || :
+	sleep 0.05
+done`, etcdUnit)
 	return err
 }
 

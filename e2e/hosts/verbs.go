@@ -151,15 +151,37 @@ func (h *Hosts) DiskFull(ctx context.Context, name string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	// etcd notices at its next start: what runs has its space preallocated.
 	mark, err := n.mark(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := n.in(ctx, "systemctl", "restart", "--no-block", etcdUnit); err != nil {
+	// etcd has room preallocated: it dies when its database has to grow. The
+	// others have room, and so the quorum takes the writes.
+	if err := h.grow(ctx, h.nodes[(n.index+1)%len(h.nodes)]); err != nil {
 		return err
 	}
 	return n.dies(ctx, mark, "no space left")
+}
+
+// grow writes so much that every database has to grow, through one member.
+func (h *Hosts) grow(ctx context.Context, through *node) error {
+	c, err := h.client(through)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	value := strings.Repeat("x", 1<<20)
+	for i := range 48 {
+		key := fmt.Sprintf("/registry/configmaps/big/%d", i)
+		err := until(ctx, func() error { // an election may be on: the member that died may have led
+			_, err := c.Put(ctx, key, value)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("writing a large key: %w", err)
+		}
+	}
+	return nil
 }
 
 // DiskFreed takes away what filled a disk.
