@@ -139,9 +139,15 @@ func TestStartLimit(t *testing.T) {
 }
 
 // TestHeldDownAcrossReboot: once the procedure has stopped and held down etcd,
-// a reboot does not start it, and resume goes on from there.
+// a reboot does not start it, and resume goes on from there. Where the unit file
+// lies in /etc a drop-in holds it, otherwise a mask.
 func TestHeldDownAcrossReboot(t *testing.T) {
-	h := start(t, hosts.Options{})
+	t.Run("drop-in", func(t *testing.T) { heldDown(t, hosts.Options{}) })
+	t.Run("mask", func(t *testing.T) { heldDown(t, hosts.Options{UnitInLib: true}) })
+}
+
+func heldDown(t *testing.T, o hosts.Options) {
+	h := start(t, o)
 	c := named(t, "corrupt-db")
 	suite.Record(t, h, "reboot while held down", c.Procedure)
 	before := c.Break(t, h)

@@ -48,8 +48,12 @@ func (h *Hosts) lay(n *node) error {
 	l.write("/etc/hosts", h.hostsFile(), 0o644)
 	l.write("/etc/machine-id", fmt.Sprintf("%032x\n", 0xe2e000+n.index+1), 0o444)
 	l.write(envPath, h.envFile(n), 0o644)
-	l.write(unitPath, h.unitFile(), 0o644)
-	l.link(unitPath, "/etc/systemd/system/multi-user.target.wants/"+etcdUnit)
+	unit := unitPath
+	if h.options.UnitInLib {
+		unit = "/usr/lib/systemd/system/" + etcdUnit
+	}
+	l.write(unit, h.unitFile(), 0o644)
+	l.link(unit, "/etc/systemd/system/multi-user.target.wants/"+etcdUnit)
 	private, public, err := sshKey("root@" + n.name)
 	if err != nil {
 		return err

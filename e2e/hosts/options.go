@@ -25,6 +25,9 @@ type Options struct {
 	NoisyShell bool
 	// SmallTmp gives each node a /tmp of 1 MiB.
 	SmallTmp bool
+	// UnitInLib lays the unit file into /usr/lib/systemd/system, where systemctl
+	// mask works; in /etc/systemd/system, where vendors lay it, it refuses.
+	UnitInLib bool
 	// SlowStop makes systemd's stop of a running etcd run into its limit (4 s):
 	// the signal that should end etcd does not.
 	SlowStop bool
