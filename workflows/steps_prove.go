@@ -179,10 +179,11 @@ func oneCluster(f etcdops.Facts, expected []string) (id string, lack msg.Msg) {
 	return id, msg.Msg{}
 }
 
-// membershipRight: the membership, confirmed by quorum, names every expected
-// node's member once, and nobody new that is on none of our nodes.
+// membershipRight: the membership, confirmed by quorum or by every expected
+// member, names every expected node's member once, and nobody new that is on
+// none of our nodes.
 func (w *world) membershipRight(f etcdops.Facts, expected []string) bool {
-	if f.MembersFrom != "linearizable" {
+	if f.MembersFrom != etcdops.FromLinearizable && !allAgree(f, expected) {
 		return false
 	}
 	seen := map[string]int{}
@@ -201,6 +202,27 @@ func (w *world) membershipRight(f etcdops.Facts, expected []string) bool {
 		}
 	}
 	return seen[""] <= strangers
+}
+
+// allAgree: every expected member serves linearizable reads and has this very
+// membership in its own list. etcd 3.4 has no other confirmation: its member
+// list is always the own view of the member that is asked (facts-etcd).
+func allAgree(f etcdops.Facts, expected []string) bool {
+	ids := func(members []etcdops.Member) []string {
+		var ids []string
+		for _, m := range members {
+			ids = append(ids, m.ID)
+		}
+		return slices.Sorted(slices.Values(ids))
+	}
+	for _, node := range expected {
+		n, _ := f.NodeByName(node)
+		own := n.Endpoint.OwnMembersFrom == etcdops.FromLocal && slices.Equal(ids(n.Endpoint.OwnMembers), ids(f.Members))
+		if !n.Endpoint.Healthy || !own {
+			return false
+		}
+	}
+	return len(f.Members) > 0
 }
 
 func sameHash(f etcdops.Facts, expected []string) (hash string, lack msg.Msg) {
