@@ -10,6 +10,9 @@ import (
 // repairs it.
 func TestFaults(t *testing.T) {
 	for _, c := range suite.Cases {
-		t.Run(c.Name, func(t *testing.T) { suite.Run(t, newLab(t), c) })
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel() // most of a repair is waiting
+			suite.Run(t, newLab(t), c)
+		})
 	}
 }
