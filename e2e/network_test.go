@@ -22,11 +22,12 @@ func TestUnreachable(t *testing.T) {
 	for _, way := range []struct {
 		name        string
 		cut, mend   func(*hosts.Hosts, context.Context, string) error
-		unreachable bool
+		unreachable bool // for the operator
+		away        bool // for the other members
 	}{
-		{"cable out", (*hosts.Hosts).CableOut, (*hosts.Hosts).CableIn, true},
-		{"sshd frozen", (*hosts.Hosts).FreezeSSHD, (*hosts.Hosts).ThawSSHD, true},
-		{"peers cut", one((*hosts.Hosts).PeersCut), one((*hosts.Hosts).PeersHealed), false},
+		{"cable out", (*hosts.Hosts).CableOut, (*hosts.Hosts).CableIn, true, true},
+		{"sshd frozen", (*hosts.Hosts).FreezeSSHD, (*hosts.Hosts).ThawSSHD, true, false},
+		{"peers cut", one((*hosts.Hosts).PeersCut), one((*hosts.Hosts).PeersHealed), false, true},
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			h := start(t, hosts.Options{})
@@ -40,6 +41,11 @@ func TestUnreachable(t *testing.T) {
 			}
 			if err := way.cut(h, ctx, node); err != nil {
 				t.Fatal(err)
+			}
+			if way.away {
+				if err := h.Settled(ctx, node); err != nil {
+					t.Fatal(err)
+				}
 			}
 			began := time.Now()
 			d := suite.Diagnose(t, h)

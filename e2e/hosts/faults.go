@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // faults have the names, the defaults and the effects of the lab's (novatui
@@ -73,62 +72,6 @@ func (h *Hosts) Break(ctx context.Context, fault string, names ...string) error 
 		return fmt.Errorf("%s: %w%s", fault, err, h.lastWords())
 	}
 	return h.settle(ctx, nodes)
-}
-
-// settle waits until the members that were spared agree on a leader, when they
-// are a majority: who looks next should see the fault and not an election.
-func (h *Hosts) settle(ctx context.Context, broken []*node) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	if len(h.nodes)-len(broken) <= len(h.nodes)/2 {
-		return nil
-	}
-	return until(ctx, func() error {
-		for _, n := range h.nodes {
-			if slices.Contains(broken, n) {
-				continue
-			}
-			asking, cancel := context.WithTimeout(ctx, 3*time.Second)
-			leader, err := h.leaderOf(asking, n)
-			cancel()
-			if err != nil {
-				return err
-			}
-			for _, b := range broken {
-				if leader == b.member {
-					return fmt.Errorf("%s is still seen as the leader", leader)
-				}
-			}
-			if leader == "" {
-				return errors.New("no leader yet")
-			}
-		}
-		return nil
-	})
-}
-
-// leaderOf is the member that a node's member takes for the leader; "" when it
-// knows none.
-func (h *Hosts) leaderOf(ctx context.Context, n *node) (string, error) {
-	c, err := h.client(n)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = c.Close() }()
-	st, err := c.Status(ctx, n.clientURL())
-	if err != nil || st.Leader == 0 {
-		return "", err
-	}
-	list, err := c.MemberList(ctx)
-	if err != nil {
-		return "", err
-	}
-	for _, m := range list.Members {
-		if m.ID == st.Leader {
-			return m.Name, nil
-		}
-	}
-	return "", fmt.Errorf("leader %x is no member", st.Leader)
 }
 
 func (n *node) stop(ctx context.Context) error {
@@ -270,28 +213,12 @@ func loseQuorum(ctx context.Context, h *Hosts, nodes []*node) error {
 	if err := startAndDie(ctx, nodes, "has already been bootstrapped"); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, commandTime)
-	defer cancel()
 	for _, n := range h.nodes {
 		if slices.Contains(nodes, n) {
 			continue
 		}
-		err := until(ctx, func() error {
-			asking, cancel := context.WithTimeout(ctx, 2*time.Second)
-			defer cancel()
-			c, err := h.client(n)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = c.Close() }()
-			st, err := c.Status(asking, n.clientURL())
-			if err == nil && st.Leader != 0 {
-				err = errors.New("it still has a leader")
-			}
+		if err := leaderless(ctx, h, n); err != nil {
 			return err
-		})
-		if err != nil {
-			return fmt.Errorf("%s: %w", n.name, err)
 		}
 	}
 	return nil
@@ -369,29 +296,4 @@ func staleData(ctx context.Context, h *Hosts, n *node) error {
 		return err
 	}
 	return startAndDie(ctx, []*node{n}, "is out of range")
-}
-
-// leadElsewhere moves the leadership away from a node.
-func (h *Hosts) leadElsewhere(ctx context.Context, n *node) error {
-	c, err := h.client(n)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = c.Close() }()
-	st, err := c.Status(ctx, n.clientURL())
-	if err != nil || st.Leader != st.Header.MemberId {
-		return err
-	}
-	list, err := c.MemberList(ctx)
-	if err != nil {
-		return err
-	}
-	for _, m := range list.Members {
-		if m.ID != st.Leader {
-			if _, err = c.MoveLeader(ctx, m.ID); err == nil {
-				return nil
-			}
-		}
-	}
-	return fmt.Errorf("moving the leadership away from %s: %w", n.name, err)
 }
