@@ -154,12 +154,28 @@ func (h Host) FileSHA256(files ...string) (remote.Command, error) {
 // Unpack extracts the one *.db file of a .tar.gz into dest. Refused: an
 // archive with a second file, a link, a device, an absolute name or a name
 // with "..", and content beyond maxBytes. Nothing in the archive chooses where
-// it is written. When dest is there already it is left alone and compared by
-// size only; compare its sha256 afterwards.
-func (h Host) Unpack(archive, dest string, maxBytes int64) (remote.Command, error) {
-	c := h.script("unpack.sh", remote.Change, bulkTimeout, msg.M("command.unpack", "path", archive),
-		archive, dest, strconv.FormatInt(maxBytes, 10))
-	err := validatePaths([]string{archive, dest})
+// it is written. With sum, the sha256 of the content, other content is an error,
+// and a dest that has other content is renamed to ….failed-N first: nothing is
+// forced onto the disk, and the power may have failed. With sum empty a dest
+// that is there is left alone and compared by size only.
+func (h Host) Unpack(archive, dest string, maxBytes int64, sum string) (remote.Command, error) {
+	c, err := h.unpack(archive, dest, maxBytes, sum, msg.M("command.unpack", "path", archive))
+	return c, firstErr(validatePath(archive), err)
+}
+
+// UnpackReceived is Unpack of an archive that arrives on standard input
+// (Streams.Stdin). sum is a must here.
+func (h Host) UnpackReceived(dest string, maxBytes int64, sum string) (remote.Command, error) {
+	c, err := h.unpack("-", dest, maxBytes, sum, msg.M("command.unpack-received", "path", dest))
+	return c, firstErr(err, validateSHA256(sum))
+}
+
+func (h Host) unpack(archive, dest string, maxBytes int64, sum string, brief msg.Msg) (remote.Command, error) {
+	c := h.script("unpack.sh", remote.Change, bulkTimeout, brief, archive, dest, strconv.FormatInt(maxBytes, 10), sum)
+	err := validatePath(dest)
+	if err == nil && sum != "" {
+		err = validateSHA256(sum)
+	}
 	if err == nil && maxBytes <= 0 {
 		err = errors.New("no size limit for unpacking")
 	}

@@ -353,6 +353,56 @@ func TestUnpack(t *testing.T) {
 	}
 }
 
+// TestUnpackCompares: with the sha256 of the content only that content gets the
+// name, from a file or from standard input, and what else had the name keeps
+// its content under another.
+func TestUnpackCompares(t *testing.T) {
+	big := strings.Repeat("0123456789", 50000)
+	raw := sha256.Sum256([]byte(big))
+	sum := hex.EncodeToString(raw[:])
+	for _, shell := range shells(t) {
+		dir := tree(t, map[string]string{"x": ""})
+		file, dest := dir+"/a.db.tar.gz", dir+"/out.db"
+		archive(t, file, entry{"a.db", tar.TypeReg, big})
+		packed := read(t, file)
+		for i, step := range []struct {
+			archive, stdin, sum string
+			status              int
+			result              string
+		}{
+			{file, "", strings.Repeat("0", 64), 1, ""},
+			{"-", packed[:len(packed)/2], sum, ExitRefused, ""},
+			{"-", "no archive", sum, ExitRefused, ""},
+			{"-", "", sum, ExitRefused, ""},
+			{"-", packed, sum, 0, "unpacked"},
+			{"-", packed, sum, 0, "already"},
+			{file, "", sum, 0, "already"},
+		} {
+			out, errOut, status := runScript(shell, step.stdin, "unpack.sh", step.archive, dest, "1000000", step.sum)
+			if status != step.status || ScriptResult([]byte(out)) != step.result {
+				t.Errorf("%v: %d: status %d, %s%s", shell, i, status, out, errOut)
+			}
+			if _, err := os.Stat(dest); (err == nil) != (step.status == 0) {
+				t.Errorf("%v: %d: %v", shell, i, err)
+			}
+		}
+		for i, torn := range []string{big[:1000], ""} {
+			write(t, dest, torn)
+			out, errOut, status := runScript(shell, "", "unpack.sh", file, dest, "1000000", sum)
+			if status != 0 || ScriptResult([]byte(out)) != "unpacked" || read(t, dest) != big ||
+				read(t, fmt.Sprintf("%s.failed-%d", dest, i+1)) != torn {
+				t.Errorf("%v: torn: status %d, %s%s", shell, status, out, errOut)
+			}
+		}
+		if _, errOut, status := runScript(shell, packed, "unpack.sh", "-", dir+"/more.db", "40000", sum); status != ExitRefused || !strings.Contains(errOut, "larger") {
+			t.Errorf("%v: too large: status %d, %s", shell, status, errOut)
+		}
+		if info, err := os.Stat(dir + "/more.db.part"); err != nil || info.Size() > 50000 {
+			t.Errorf("%v: too large, and not bounded: %v, %v", shell, info, err)
+		}
+	}
+}
+
 func TestCheckSnapshot(t *testing.T) {
 	content := strings.Repeat("0123456789abcdef", 32*40)
 	raw := sha256.Sum256([]byte(content))

@@ -80,7 +80,7 @@ func (h Host) InspectCommands(file, tag string) ([]remote.Command, error) {
 	plain := h.PlainPath(file, tag)
 	err := firstErr(validatePath(file), add(h.MakeRunDir(tag)))
 	if plain != file {
-		err = firstErr(err, add(h.FileSHA256(file)), add(h.Unpack(file, plain, MaxSnapshotBytes)))
+		err = firstErr(err, add(h.FileSHA256(file)), add(h.Unpack(file, plain, MaxSnapshotBytes, "")))
 	}
 	err = firstErr(err, add(h.CheckSnapshot(plain)), add(h.SnapshotStatus(plain)))
 	return cs, firstErr(err, add(h.Discard(file, tag)))

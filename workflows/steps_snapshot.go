@@ -25,11 +25,12 @@ const (
 type bundle struct {
 	node, path string
 	archive    bool
-	fileSum    string // of the file as it travels
-	fileSize   string // in bytes
-	contentSum string // of the plain database inside
-	maxBytes   int64  // of the unpacked database
-	skipHash   bool   // a copied database file has no hash (typed override)
+	fileSum    string     // of the file as it travels
+	fileSize   string     // in bytes
+	contentSum string     // of the plain database inside
+	maxBytes   int64      // of the unpacked database
+	found      *Inspected // what the plan found in it; nil when the plan saves it
+	skipHash   bool       // a copied database file has no hash (typed override)
 }
 
 // savedBundle is a snapshot that the plan itself saved.
@@ -45,7 +46,7 @@ func givenBundle(s Inspected) bundle {
 	return bundle{
 		node: s.Node, path: s.Path, archive: s.Archive,
 		fileSum: s.SHA256, fileSize: strconv.FormatInt(s.SizeBytes, 10), contentSum: s.ContentSHA256,
-		maxBytes: s.ContentBytes + 1<<20, skipHash: s.Hash == etcdops.HashMissing,
+		maxBytes: s.ContentBytes + 1<<20, skipHash: s.Hash == etcdops.HashMissing, found: &s,
 	}
 }
 
@@ -135,35 +136,92 @@ func (w *world) keepElsewhere(from, repaired string) []engine.Step {
 	return nil
 }
 
-// verifySnapshot checks the chosen snapshot on its own node, before it goes
-// anywhere. An archive is unpacked into the run folder there; a plain database
-// is used where it lies.
+// verifySnapshot makes sure, on its own node and before it goes anywhere, that
+// the chosen snapshot still is what was looked into when the plan was made: the
+// sha256 of the database is the same, so etcd's own checksum in it and what the
+// tool read are the same too, and nobody has to read a gigabyte for them again.
+// An archive is unpacked into the run folder there; a plain database is used
+// where it lies.
 func (w *world) verifySnapshot(b bundle) engine.Step {
 	h, db := w.host(b.node), w.dbPath(b, b.node)
-	check, checkErr := h.CheckSnapshot(db)
-	status, statusErr := h.SnapshotStatus(db)
+	sum, sumErr := h.FileSHA256(db)
 	s := engine.Step{
 		ID: "verify/" + b.node, Node: b.node, Effect: remote.Read,
 		Title: msg.M("step.verify.title", "path", b.path, "node", b.node), Why: msg.M("step.verify.why"), IfItFails: msg.M("step.verify.fail"),
-		Checks: []engine.NodeCommand{w.on(b.node, check, checkErr), w.on(b.node, status, statusErr)},
+		Checks: []engine.NodeCommand{w.on(b.node, sum, sumErr)},
 		Verify: func(ctx context.Context, x *engine.Exec) error {
-			return w.sameSnapshot(ctx, x, b, check, status)
+			if err := w.sameFile(ctx, x, b.node, db, b, sum); err != nil {
+				return err
+			}
+			return keepSnapshotFacts(x, *b.found)
 		},
 	}
 	if !b.archive {
 		return s
 	}
 	mkdir, mkErr := h.MakeRunDir(w.request.Tag)
-	unpack, unpackErr := h.Unpack(b.path, db, max(b.maxBytes, 1))
+	unpack, unpackErr := h.Unpack(b.path, db, max(b.maxBytes, 1), b.contentSum)
 	stat, statErr := h.Stat(db)
 	stat.Quiet = true
 	s.Effect = remote.Change
 	s.Commands = []engine.NodeCommand{w.on(b.node, mkdir, mkErr), w.on(b.node, unpack, unpackErr)}
 	s.Checks = append(s.Checks, w.on(b.node, stat, statErr))
-	s.Probe = w.arrived(b, b.node, stat, s.Verify)
+	s.Probe = w.unpackedBefore(b, b.node, stat, sum)
 	s.Do = runAll(s.Commands)
-	s.Verify = func(ctx context.Context, x *engine.Exec) error { return verified(s.Probe(ctx, x)) }
+	s.Verify = w.unpackedNow(b, b.node, stat)
 	return s
+}
+
+// keepSnapshotFacts fills the slots of a snapshot that the plan looked into.
+func keepSnapshotFacts(x *engine.Exec, s Inspected) error {
+	for name, value := range map[string]string{
+		slotSum: s.ContentSHA256, slotSize: strconv.FormatInt(s.ContentBytes, 10),
+		slotRevision: strconv.FormatInt(s.Revision, 10), slotKeys: strconv.FormatInt(s.TotalKeys, 10),
+	} {
+		if err := x.Set(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unpackedBefore probes whether a node has the database from the archive, whole.
+// It is compared: what an earlier try left need not have reached the disk when
+// the power failed. One that is another is unpacked again; the script renames it
+// first.
+func (w *world) unpackedBefore(b bundle, node string, stat, sum remote.Command) func(context.Context, *engine.Exec) (engine.Probed, error) {
+	file := w.dbPath(b, node)
+	return func(ctx context.Context, x *engine.Exec) (engine.Probed, error) {
+		found, err := w.stat(ctx, x, node, stat)
+		if err != nil {
+			return engine.Unknown, err
+		}
+		if !found[file].Exists() {
+			return engine.NotDone, nil
+		}
+		got, err := w.sumOf(ctx, x, node, file, sum)
+		if err != nil || got != b.contentSum {
+			return engine.NotDone, err
+		}
+		return engine.Done, keepSnapshotFacts(x, *b.found)
+	}
+}
+
+// unpackedNow verifies an unpacking of this moment. The script has compared the
+// content before it gave the file its name, so the name and the size prove it;
+// etcdutl reads and compares all of it once more when it restores.
+func (w *world) unpackedNow(b bundle, node string, stat remote.Command) func(context.Context, *engine.Exec) error {
+	file := w.dbPath(b, node)
+	return func(ctx context.Context, x *engine.Exec) error {
+		found, err := w.stat(ctx, x, node, stat)
+		if err != nil {
+			return err
+		}
+		if f := found[file]; f.Kind != "file" || f.SizeBytes != b.found.ContentBytes {
+			return fmt.Errorf("the snapshot on %s is a %s of %d bytes instead of %d", node, f.Kind, f.SizeBytes, b.found.ContentBytes)
+		}
+		return keepSnapshotFacts(x, *b.found)
+	}
 }
 
 // dbPath is where the plain database of a bundle lies, or will lie, on a node.
@@ -190,19 +248,17 @@ func (w *world) arrived(b bundle, node string, stat remote.Command, same func(co
 }
 
 // fetch makes sure that a node's run folder holds the plain database of the
-// bundle, whole: copied from its node through this machine, unpacked there if
-// it is an archive, and compared by sha256.
+// bundle, whole: copied from its node through this machine, and compared by
+// sha256. An archive is unpacked while it arrives, and not kept there.
 func (w *world) fetch(b bundle, node string) engine.Step {
 	src, h := w.host(b.node), w.host(node)
 	dest := w.snapshotPath(node)
-	arrived := dest
-	if b.archive {
-		arrived = path.Join(h.RunDir(w.request.Tag), "snapshot.tar.gz")
-	}
 	mkdir, mkErr := h.MakeRunDir(w.request.Tag)
 	read, readErr := src.CatFile(b.path)
-	put, putErr := h.PutFile(arrived, b.fileSize, b.fileSum)
-	unpack, unpackErr := h.Unpack(arrived, dest, max(b.maxBytes, 1))
+	put, putErr := h.PutFile(dest, b.fileSize, b.fileSum)
+	if b.archive {
+		put, putErr = h.UnpackReceived(dest, max(b.maxBytes, 1), b.contentSum)
+	}
 	stat, statErr := h.Stat(dest)
 	stat.Quiet = true
 	sum, sumErr := h.FileSHA256(dest)
@@ -213,36 +269,21 @@ func (w *world) fetch(b bundle, node string) engine.Step {
 		Checks:   []engine.NodeCommand{w.on(node, stat, statErr), w.on(node, sum, sumErr)},
 	}
 	if b.archive {
-		s.Commands = append(s.Commands, w.on(node, unpack, unpackErr))
+		s.Probe = w.unpackedBefore(b, node, stat, sum)
+		s.Verify = w.unpackedNow(b, node, stat)
+	} else {
+		s.Probe = w.arrived(b, node, stat, func(ctx context.Context, x *engine.Exec) error {
+			return w.sameFile(ctx, x, node, dest, b, sum)
+		})
+		s.Verify = func(ctx context.Context, x *engine.Exec) error { return verified(s.Probe(ctx, x)) }
 	}
-	s.Probe = w.arrived(b, node, stat, func(ctx context.Context, x *engine.Exec) error {
-		return w.sameFile(ctx, x, node, dest, b, sum)
-	})
 	s.Do = func(ctx context.Context, x *engine.Exec) error {
 		if _, err := x.Run(ctx, node, mkdir); err != nil {
 			return err
 		}
-		if err := x.Copy(ctx, b.node, read, node, put, w.bundleSize(x, b)); err != nil {
-			return err
-		}
-		if !b.archive {
-			return nil
-		}
-		_, err := x.Run(ctx, node, unpack)
-		return err
+		return x.Copy(ctx, b.node, read, node, put, w.bundleSize(x, b))
 	}
-	s.Verify = func(ctx context.Context, x *engine.Exec) error { return verified(s.Probe(ctx, x)) }
 	return s
-}
-
-// sameSnapshot checks the snapshot on its own node against what was planned:
-// its sha256, etcd's own checksum inside, and that the tool can read it.
-func (w *world) sameSnapshot(ctx context.Context, x *engine.Exec, b bundle, check, status remote.Command) error {
-	if err := w.takeSnapshotFacts(ctx, x, b.node, check, status); err != nil {
-		return err
-	}
-	got, _ := x.Value(slotSum)
-	return w.compareSum(b.node, b.contentSum, got)
 }
 
 // sameFile checks a copy on another node: with the sha256 of a snapshot that
@@ -252,22 +293,24 @@ func (w *world) sameFile(ctx context.Context, x *engine.Exec, node, file string,
 	if want == "@{"+slotSum+"}" {
 		want, _ = x.Value(slotSum)
 	}
+	got, err := w.sumOf(ctx, x, node, file, sum)
+	if err == nil && got != want {
+		err = fmt.Errorf("the snapshot on %s has sha256 %s instead of %s", node, got, want)
+	}
+	return err
+}
+
+// sumOf asks for the sha256 of a file; empty when it is not there.
+func (w *world) sumOf(ctx context.Context, x *engine.Exec, node, file string, sum remote.Command) (string, error) {
 	r, err := x.Run(ctx, node, sum)
 	if err != nil {
-		return err
+		return "", err
 	}
 	sums, err := etcdops.ParseSums(r.Stdout)
 	if err != nil {
-		return fmt.Errorf("reading the checksum of the snapshot on %s: %w", node, err)
+		return "", fmt.Errorf("reading the checksum of the snapshot on %s: %w", node, err)
 	}
-	return w.compareSum(node, want, sums[file].SHA256)
-}
-
-func (w *world) compareSum(node, want, got string) error {
-	if want != got {
-		return fmt.Errorf("the snapshot on %s has sha256 %s instead of %s", node, got, want)
-	}
-	return nil
+	return sums[file].SHA256, nil
 }
 
 // bundleSize is how many bytes will travel, for the progress shown.
@@ -281,80 +324,4 @@ func (w *world) bundleSize(x *engine.Exec, b bundle) int64 {
 		return 0
 	}
 	return n
-}
-
-// restoreBeside restores the snapshot into a fresh directory beside the final
-// one. The script knows a complete earlier try by its mark and leaves it.
-func (w *world) restoreBeside(b bundle, node string) engine.Step {
-	h, n := w.host(node), w.node(node)
-	bump := uint64(0)
-	if n.Versions.CanBump() {
-		bump = etcdops.DefaultBump
-	}
-	restore, err := h.RestoreSnapshot(etcdops.Restore{
-		Snapshot: w.dbPath(b, node), Name: n.Env.Name(), PeerURLs: n.Env.PeerURLs(),
-		InitialCluster: w.wholeCluster(), Token: w.freshToken(), Bump: bump, SkipHashCheck: b.skipHash, Tag: w.request.Tag,
-	})
-	staging := etcdops.StagingPath(n.Data, w.request.Tag)
-	stat, statErr := h.Stat(staging, staging+".ok")
-	stat.Quiet = true
-	prepared := func(ctx context.Context, x *engine.Exec) (engine.Probed, error) {
-		found, err := w.stat(ctx, x, node, stat)
-		if err != nil {
-			return engine.Unknown, err
-		}
-		// Without its mark a staging directory is half of a restore.
-		if found[staging].HasMember && found[staging+".ok"].Exists() {
-			return engine.Done, nil
-		}
-		return engine.NotDone, nil
-	}
-	return engine.Step{
-		ID: "prepare/" + node, Node: node, Effect: remote.Change,
-		Title: msg.M("step.prepare.title", "path", staging), Why: msg.M("step.prepare.why"), IfItFails: msg.M("step.prepare.fail"),
-		Commands: []engine.NodeCommand{w.on(node, restore, err)},
-		Checks:   []engine.NodeCommand{w.on(node, stat, statErr)},
-		Guards:   []engine.Guard{w.guard("identity", w.identityHolds([]string{node}))},
-		Probe:    prepared,
-		Do: func(ctx context.Context, x *engine.Exec) error {
-			_, err := x.Run(ctx, node, restore)
-			return err
-		},
-		Verify: func(ctx context.Context, x *engine.Exec) error { return verified(prepared(ctx, x)) },
-	}
-}
-
-// placeRestored renames the restored directories into their place.
-func (w *world) placeRestored(node string) engine.Step {
-	h := w.host(node)
-	s := engine.Step{
-		ID: "place/" + node, Node: node, Effect: remote.Change,
-		Title: msg.M("step.place.title", "node", node), Why: msg.M("step.place.why"), IfItFails: msg.M("step.place.fail"),
-		Guards: []engine.Guard{w.guard("stopped-first", stoppedFirst(node)), w.guard("identity", w.identityHolds([]string{node}))},
-	}
-	var paths []string
-	for _, d := range h.StateDirs() {
-		place, err := h.PlaceRestored(d, w.request.Tag)
-		s.Commands = append(s.Commands, w.on(node, place, err))
-		paths = append(paths, d.Actual(), etcdops.StagingPath(d, w.request.Tag))
-	}
-	stat, err := h.Stat(paths...)
-	stat.Quiet = true
-	s.Checks = []engine.NodeCommand{w.on(node, stat, err)}
-	s.Probe = func(ctx context.Context, x *engine.Exec) (engine.Probed, error) {
-		found, err := w.stat(ctx, x, node, stat)
-		if err != nil {
-			return engine.Unknown, err
-		}
-		for i := 0; i < len(paths); i += 2 {
-			final, staging := found[paths[i]], found[paths[i+1]]
-			if staging.Exists() || !final.Exists() || final.Empty {
-				return engine.NotDone, nil
-			}
-		}
-		return engine.Done, nil
-	}
-	s.Do = runAll(s.Commands)
-	s.Verify = func(ctx context.Context, x *engine.Exec) error { return verified(s.Probe(ctx, x)) }
-	return s
 }

@@ -153,6 +153,10 @@ size() { wc -c <"$1" | tr -d ' '; }
 # settle PATH: onto the disk, as far as this system can.
 settle() { sync "$1" 2>/dev/null || sync; }
 
+# settle_all DIR…: every file and folder in them. A sync of the whole system
+# would wait for everything else that is on its way to the disk.
+settle_all() { find "$@" -exec sync {} + 2>/dev/null || sync; }
+
 # unit_prop UNIT PROPERTY: what systemd says, or nothing.
 unit_prop() { systemctl show "$1" --no-pager --property="$2" 2>/dev/null | sed -n "s/^$2=//p" | head -n 1; }
 

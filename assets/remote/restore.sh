@@ -30,7 +30,7 @@ mkdir -p -- "${staging%/*}" ${wal:+"${wal%/*}"} || fail "mkdir"
 is_whole || fail "$1 made no complete data directory"
 give "$staging" "$user" "$group" "$mode" "$selinux" R
 [ -z "$wal" ] || give "$wal" "$user" "$group" "$mode" "$selinux" R
-sync
+settle_all "$staging" ${wal:+"$wal"}
 if [ -n "$wal" ]; then
 	: >"$wal.ok" || fail "writing $wal.ok"
 	settle "$wal.ok"

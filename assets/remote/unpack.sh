@@ -1,11 +1,13 @@
-# unpack.sh ARCHIVE DEST MAXBYTES: extracts the one *.db file of a .tar.gz.
-# The content goes through a pipe into DEST, so that no name in the archive
-# decides where anything is written.
+# unpack.sh ARCHIVE|- DEST MAXBYTES [SHA256]: extracts the one *.db file of a
+# .tar.gz; "-" is standard input. The content goes through a pipe into DEST, so
+# that no name in the archive decides where anything is written. With SHA256 the
+# content must have it. Nothing is forced onto the disk: it can be had again from
+# the archive, and whoever finds DEST later compares it before using it.
 #include lib.sh
-archive=$1 dest=$2 max=$3
+archive=$1 dest=$2 max=$3 want=${4:-}
 unset TAR_OPTIONS
 sane "$dest"
-[ -f "$archive" ] || refuse "$archive is not there"
+[ "$archive" = - ] || [ -f "$archive" ] || refuse "$archive is not there"
 
 # one_db: reads a listing; true when it names exactly one plain file, *.db, with
 # a name that leads nowhere else.
@@ -24,21 +26,40 @@ one_db() {
 
 if exists "$dest"; then
 	[ -f "$dest" ] && [ ! -L "$dest" ] || refuse "$dest is not a plain file"
-	want=$(tar -xzOf "$archive" 2>/dev/null | head -c "$((max + 1))" | wc -c | tr -d ' ')
-	[ "$(size "$dest")" = "$want" ] || refuse "$dest is there with another size"
-	echo 'result=already'
-	exit 0
+	if [ -n "$want" ]; then
+		same=''
+		[ "$(sum "$dest")" != "$want" ] || same=1
+	else
+		got=$(tar -xzOf "$archive" 2>/dev/null | head -c "$((max + 1))" | wc -c | tr -d ' ')
+		[ "$(size "$dest")" = "$got" ] || refuse "$dest is there with another size"
+		same=1
+	fi
+	if [ -n "$same" ]; then
+		# Whoever sends is not cut off in the middle of a write.
+		[ "$archive" != - ] || cat >/dev/null
+		echo 'result=already'
+		exit 0
+	fi
+	# The power failed before it was on the disk, or somebody touched it.
+	i=1
+	while exists "$dest.failed-$i"; do i=$((i + 1)); done
+	mv -- "$dest" "$dest.failed-$i" || fail "mv $dest"
 fi
 [ -d "${dest%/*}" ] || refuse "${dest%/*} is not a directory"
 if [ -L "$dest.part" ]; then refuse "$dest.part is a link"; fi
 
 # A database is gigabytes, and decompressing is what takes the time. GNU tar
 # lists on standard error what it extracts, so once is enough; others are asked
-# for the list first.
-told='' flags=-xzOf
+# for the list first, for which they need a file.
+told='' gnu=''
 case $(tar --version 2>/dev/null) in
-	*'GNU tar'*) flags=-xvvzOf ;;
+	*'GNU tar'*) gnu=1 ;;
 	*)
+		if [ "$archive" = - ]; then
+			archive=$dest.tar.gz
+			if [ -L "$archive" ]; then refuse "$archive is a link"; fi
+			head -c "$((max + 1048576))" >"$archive" || fail "writing $archive"
+		fi
 		told=$(tar -tzvf "$archive" 2>/dev/null | head -n 200)
 		# Their listings have columns of their own; the plain one has the names.
 		printf '%s\n' "$told" | awk '/^d/ { next } !/^-/ || / link to / { bad = 1 } END { exit bad }' ||
@@ -46,20 +67,30 @@ case $(tar --version 2>/dev/null) in
 		told=$(tar -tzf "$archive" 2>/dev/null | head -n 200 | sed -e '/\/$/d' -e 's/^/- - - - - /')
 		;;
 esac
-# The statuses are lost in the pipe, so they are written beside the data.
+# tar writes straight into the file, which the system bounds (in blocks of 512
+# bytes): a pipe to head would cost as much again as tar itself, and small
+# records most of tar's own time (measured). Its status is written beside the
+# listing.
+: >"$dest.part" || fail "writing $dest.part"
 said=$({
-	{ tar "$flags" "$archive" 2>&4; echo "status $?" >&4; } |
-		{ head -c "$((max + 1))" >"$dest.part" || echo 'status write' >&4; }
+	(
+		ulimit -f "$((max / 512 + 2))" 2>/dev/null || :
+		if [ -n "$gnu" ]; then exec tar -b 512 -xvvzOf "$archive"; fi
+		exec tar -xzOf "$archive"
+	) 2>&4 >"$dest.part"
+	echo "status $?" >&4
 } 4>&1 | head -n 200)
 got=$(size "$dest.part")
 [ "$got" -le "$max" ] || refuse "the content of $archive is larger than $max bytes"
-case $said in *'status write'*) fail "writing $dest.part" ;; esac
 status=$(printf '%s\n' "$said" | sed -n 's/^status \([0-9]*\)$/\1/p' | tail -n 1)
 [ "${status:-200}" -lt 128 ] || fail "unpacking $archive was cut off"
+case $said in *': Cannot write: '*) fail "writing $dest.part" ;; esac
 [ "$status" = 0 ] || refuse "$archive cannot be read as a .tar.gz"
-[ "$flags" = -xzOf ] || told=$(printf '%s\n' "$said" | grep -v '^status 0$')
+[ -z "$gnu" ] || told=$(printf '%s\n' "$said" | grep -v '^status 0$')
 printf '%s\n' "$told" | one_db || refuse "$archive does not hold exactly one plain .db file with a safe name"
-settle "$dest.part"
+if [ -n "$want" ]; then
+	got=$(sum "$dest.part") || fail "cannot read $dest.part"
+	[ "$got" = "$want" ] || fail "the content of $archive has sha256 $got instead of $want"
+fi
 mv -- "$dest.part" "$dest" || fail "mv $dest.part"
-settle "${dest%/*}"
 echo 'result=unpacked'
