@@ -13,6 +13,63 @@ import (
 	"github.com/novatui/novatui/e2e/suite"
 )
 
+// TestStartLimit: after systemd has given up, a start is refused by systemd,
+// and novatui's restart gets by it.
+func TestStartLimit(t *testing.T) {
+	h := start(t, hosts.Options{})
+	c := suite.Case{Name: "start-limit", Fault: "start-limit", Nodes: []int{2}, Procedure: "restart"}
+	suite.Record(t, h, c.Fault, c.Procedure)
+	before := c.Break(t, h)
+	node := h.Nodes()[c.Nodes[0]]
+	if out, err := h.Exec(t.Context(), node, "systemctl", "start", "etcd"); err == nil {
+		t.Fatalf("systemd still starts it: %s", out)
+	}
+	suite.Apply(t, h, nil, suite.Plan(t, h, suite.Diagnose(t, h)))
+	c.Proved(t, h, before)
+}
+
+// TestHeldDownAcrossReboot: once the procedure has stopped and held down etcd,
+// a reboot does not start it, and resume goes on from there. Where the unit file
+// lies in /etc a drop-in holds it, otherwise a mask.
+func TestHeldDownAcrossReboot(t *testing.T) {
+	t.Run("drop-in", func(t *testing.T) { heldDown(t, hosts.Options{}) })
+	if full {
+		t.Run("mask", func(t *testing.T) { heldDown(t, hosts.Options{UnitInLib: true}) })
+	}
+}
+
+func heldDown(t *testing.T, o hosts.Options) {
+	h := start(t, o)
+	c := named(t, "corrupt-db")
+	suite.Record(t, h, "reboot while held down", c.Procedure)
+	before := c.Break(t, h)
+	node := h.Nodes()[c.Nodes[0]]
+	file := suite.Plan(t, h, suite.Diagnose(t, h))
+	ctx, cancel := context.WithTimeout(t.Context(), suite.Limit)
+	defer cancel()
+	a := h.Novatui(ctx, []string{"NOVATUI_KILL_AT=step-done:stop/" + node}, "apply", file, "--confirm", h.Cluster())
+	if a.Exit == 0 || a.Exit == 3 {
+		t.Fatalf("apply was not killed: exit %d\n%s", a.Exit, a.Stderr)
+	}
+	if err := h.Reboot(ctx, node); err != nil {
+		t.Fatal(err)
+	}
+	// What a boot starts is started when systemd says so.
+	_, _ = h.Exec(ctx, node, "systemctl", "is-system-running", "--wait")
+	if state, err := h.State(ctx, node); state != "inactive" {
+		t.Errorf("after the reboot etcd is %s, %v", state, err)
+	}
+	if out, err := h.Exec(ctx, node, "systemctl", "start", "--no-block", "etcd"); err == nil {
+		if state, _ := h.State(ctx, node); state != "inactive" {
+			t.Errorf("a start by hand makes it %s: %s", state, out)
+		}
+	}
+	if a = h.Novatui(ctx, nil, "resume", "-o", "json"); a.Exit != 0 {
+		t.Fatalf("resume: exit %d\n%s", a.Exit, a.Stderr)
+	}
+	c.Proved(t, h, before)
+}
+
 // TestSystems: the procedures on machines that are set up in other ways than
 // the simplest. After each the set-up is as it was, the old data are there, and
 // nothing is left that the report does not name.
@@ -121,61 +178,6 @@ func stillMounted(t *testing.T, h *hosts.Hosts) {
 			t.Errorf("%s: %q, %v", node, out, err)
 		}
 	}
-}
-
-// TestStartLimit: after systemd has given up, a start is refused by systemd,
-// and novatui's restart gets by it.
-func TestStartLimit(t *testing.T) {
-	h := start(t, hosts.Options{})
-	c := suite.Case{Name: "start-limit", Fault: "start-limit", Nodes: []int{2}, Procedure: "restart"}
-	suite.Record(t, h, c.Fault, c.Procedure)
-	before := c.Break(t, h)
-	node := h.Nodes()[c.Nodes[0]]
-	if out, err := h.Exec(t.Context(), node, "systemctl", "start", "etcd"); err == nil {
-		t.Fatalf("systemd still starts it: %s", out)
-	}
-	suite.Apply(t, h, nil, suite.Plan(t, h, suite.Diagnose(t, h)))
-	c.Proved(t, h, before)
-}
-
-// TestHeldDownAcrossReboot: once the procedure has stopped and held down etcd,
-// a reboot does not start it, and resume goes on from there. Where the unit file
-// lies in /etc a drop-in holds it, otherwise a mask.
-func TestHeldDownAcrossReboot(t *testing.T) {
-	t.Run("drop-in", func(t *testing.T) { heldDown(t, hosts.Options{}) })
-	t.Run("mask", func(t *testing.T) { heldDown(t, hosts.Options{UnitInLib: true}) })
-}
-
-func heldDown(t *testing.T, o hosts.Options) {
-	h := start(t, o)
-	c := named(t, "corrupt-db")
-	suite.Record(t, h, "reboot while held down", c.Procedure)
-	before := c.Break(t, h)
-	node := h.Nodes()[c.Nodes[0]]
-	file := suite.Plan(t, h, suite.Diagnose(t, h))
-	ctx, cancel := context.WithTimeout(t.Context(), suite.Limit)
-	defer cancel()
-	a := h.Novatui(ctx, []string{"NOVATUI_KILL_AT=step-done:stop/" + node}, "apply", file, "--confirm", h.Cluster())
-	if a.Exit == 0 || a.Exit == 3 {
-		t.Fatalf("apply was not killed: exit %d\n%s", a.Exit, a.Stderr)
-	}
-	if err := h.Reboot(ctx, node); err != nil {
-		t.Fatal(err)
-	}
-	// What a boot starts is started when systemd says so.
-	_, _ = h.Exec(ctx, node, "systemctl", "is-system-running", "--wait")
-	if state, err := h.State(ctx, node); state != "inactive" {
-		t.Errorf("after the reboot etcd is %s, %v", state, err)
-	}
-	if out, err := h.Exec(ctx, node, "systemctl", "start", "--no-block", "etcd"); err == nil {
-		if state, _ := h.State(ctx, node); state != "inactive" {
-			t.Errorf("a start by hand makes it %s: %s", state, out)
-		}
-	}
-	if a = h.Novatui(ctx, nil, "resume", "-o", "json"); a.Exit != 0 {
-		t.Fatalf("resume: exit %d\n%s", a.Exit, a.Stderr)
-	}
-	c.Proved(t, h, before)
 }
 
 // TestDiskFull: a full disk is a cause outside the data; when there is room

@@ -25,6 +25,10 @@ const (
 	clusterTag = "k8s_etcd"
 )
 
+// stopLimit keeps a reboot short: a login that is open while the node goes down
+// may otherwise hold it up for 90 s.
+const stopLimit = "[Manager]\nDefaultTimeoutStopSec=5s\n"
+
 // template is the folder with the files of a node that are not in the root
 // file system: what the installer lays, and after seeding the data.
 func (n *node) template() string { return filepath.Join(n.dir, "template") }
@@ -53,6 +57,7 @@ func (h *Hosts) lay(n *node) error {
 		unit = "/usr/lib/systemd/system/" + etcdUnit
 	}
 	l.write(unit, h.unitFile(), 0o644)
+	l.write("/etc/systemd/system.conf.d/10-stop-limit.conf", stopLimit, 0o644)
 	l.link(unit, "/etc/systemd/system/multi-user.target.wants/"+etcdUnit)
 	private, public, err := sshKey("root@" + n.name)
 	if err != nil {
@@ -170,7 +175,8 @@ ETCDCTL_KEY=%[7]s/admin-%[8]s-key.pem
 }
 
 // unitFile is kubespray's unit. RestartSec is 2 s where the vendor has 10 s, so
-// that the tests need not wait, and the file limit no more than is granted.
+// that the tests need not wait, and the file limit no more than is granted. The
+// stop limit is systemd's default, which stopLimit changes for all else.
 func (h *Hosts) unitFile() string {
 	user, limit := "root", uint64(40000)
 	if h.options.EtcdUser {
@@ -192,6 +198,7 @@ ExecStart=/opt/etcd/etcd
 NotifyAccess=all
 Restart=always
 RestartSec=2s
+TimeoutStopSec=90s
 LimitNOFILE=%d
 
 [Install]

@@ -46,7 +46,8 @@ func (h *Hosts) Reboot(ctx context.Context, names ...string) error {
 			return err
 		})
 		if err != nil {
-			return errors.Join(fmt.Errorf("rebooting %s: %w", n.name, err), asked)
+			jobs, _ := n.in(ctx, "systemctl", "list-jobs")
+			return errors.Join(fmt.Errorf("rebooting %s: %w\n%s", n.name, err, jobs), asked)
 		}
 		return n.up(ctx)
 	})
@@ -83,24 +84,37 @@ func (h *Hosts) link(ctx context.Context, name, state string) error {
 	return run(ctx, "ip", "-n", operatorSpace, "link", "set", n.port(), state)
 }
 
-// PeersCut cuts the nodes off from each other, but not from the operator:
-// isolated ports of a bridge do not reach one another.
+// PeersCut cuts nodes off from all other nodes, but not from the operator: what
+// they send to a peer goes to a card that nobody has, and so no connection
+// between them lives or comes about. (Isolated ports of a bridge would only be
+// cut off from one another.)
 func (h *Hosts) PeersCut(ctx context.Context, names ...string) error {
-	return h.isolate(ctx, "on", names...)
-}
-
-// PeersHealed undoes PeersCut.
-func (h *Hosts) PeersHealed(ctx context.Context, names ...string) error {
-	return h.isolate(ctx, "off", names...)
-}
-
-func (h *Hosts) isolate(ctx context.Context, state string, names ...string) error {
 	for _, name := range names {
 		n, err := h.node(name)
 		if err != nil {
 			return err
 		}
-		if err := run(ctx, "ip", "netns", "exec", operatorSpace, "bridge", "link", "set", "dev", n.port(), "isolated", state); err != nil {
+		for _, peer := range h.nodes {
+			if peer == n {
+				continue
+			}
+			err := run(ctx, "ip", "-n", n.space(), "neigh", "replace", peer.address, "lladdr", "02:00:00:00:00:01", "dev", "eth0", "nud", "permanent")
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// PeersHealed undoes PeersCut.
+func (h *Hosts) PeersHealed(ctx context.Context, names ...string) error {
+	for _, name := range names {
+		n, err := h.node(name)
+		if err != nil {
+			return err
+		}
+		if err := run(ctx, "ip", "-n", n.space(), "neigh", "flush", "dev", "eth0", "nud", "permanent"); err != nil {
 			return err
 		}
 	}
