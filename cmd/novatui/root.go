@@ -60,7 +60,7 @@ without a password on the nodes.`,
 		&cobra.Group{ID: groupProgram, Title: "The program:"},
 	)
 	for _, c := range []*cobra.Command{
-		newDiagnose(p), newPlan(p), newApply(p),
+		newDiagnose(p), newExplain(p), newPlan(p), newApply(p),
 		newRuns(p), newResume(p), newReport(p),
 		newDrill(p), newLab(p),
 		newInfo(p), newVersion(p), newCompletion(p),

@@ -66,7 +66,7 @@ func (j *judge) readLog(c *nodeCase) {
 	for i := len(c.runs) - 1; i >= 0; i-- {
 		r := reading{c: c, run: &c.runs[i], lines: distinctLines(&c.runs[i]), earlier: i < decided}
 		for k := range j.know.rules {
-			if rule := &j.know.rules[k]; !loaded || rule.Stays {
+			if rule := &j.know.rules[k]; !rule.Pasted && (!loaded || rule.Stays) {
 				j.applyRule(r, rule)
 			}
 		}

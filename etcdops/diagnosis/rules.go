@@ -31,8 +31,11 @@ type kind struct {
 	// Explains are the causes that are often only a consequence of this one
 	// on the same member.
 	Explains []string `yaml:"explains"`
-	Do       []string `yaml:"do"`
-	DoNot    []string `yaml:"do_not"`
+	// Remedy is what explain answers for the cause (a word of the cases' list);
+	// "data" leaves it to quorum.
+	Remedy string   `yaml:"remedy"`
+	Do     []string `yaml:"do"`
+	DoNot  []string `yaml:"do_not"`
 }
 
 // rule says which log lines mean which cause (rules/log-*.yaml).
@@ -60,6 +63,20 @@ type rule struct {
 	Blames string `yaml:"blames"`
 	// Variant chooses other words than the cause's own.
 	Variant string `yaml:"variant"`
+	// In names the sources that the rule reads: log (the default: log, etcdctl
+	// and unit), peers. diagnose has the log alone.
+	In anyOf `yaml:"in"`
+	// Pasted: only for explain, which has no facts and must judge by weaker signs.
+	Pasted bool `yaml:"pasted"`
+	// Peers is how many different peers the lines must be about.
+	Peers int `yaml:"peers"`
+	// Remedy is another than the cause's own.
+	Remedy string `yaml:"remedy"`
+	// Versions are the releases that a defect is in: ranges such as
+	// "3.5.0-3.5.2". Where the version is not known, Unversioned is how sure
+	// the rule is (default: it does not count).
+	Versions    anyOf              `yaml:"versions"`
+	Unversioned etcdops.Confidence `yaml:"unversioned"`
 	// From is the source of the knowledge.
 	From string `yaml:"from"`
 	// Cause is the part of ID before the slash.
@@ -77,6 +94,7 @@ type matcher struct {
 	Level  anyOf             `yaml:"level"`
 	Origin string            `yaml:"origin"`
 	Fields map[string]string `yaml:"fields"` // of a JSON line, equal
+	Is     anyOf             `yaml:"is"`     // named tests of the line (tests in lines.go), all of them
 }
 
 // anyOf is one string or a list of alternatives, in lower case.
@@ -107,6 +125,7 @@ func (a anyOf) in(lower string) bool {
 type lowered struct {
 	line
 	lowMsg, lowErr, lowCaller string
+	fragment                  bool // may have lost its level: a line out of its journal
 }
 
 func lower(l line) lowered {
@@ -135,7 +154,10 @@ func (m matcher) matches(l *lowered) bool {
 	if !m.Text.in(l.lowMsg) && (l.err == "" || !m.Text.in(l.lowErr)) {
 		return false
 	}
-	if !m.Caller.in(l.lowCaller) || len(m.Level) > 0 && !slices.Contains(m.Level, l.level) {
+	if !m.Caller.in(l.lowCaller) || len(m.Level) > 0 && !slices.Contains(m.Level, l.level) && (l.level != "" || !l.fragment) {
+		return false
+	}
+	if !all(m.Is, func(name string) bool { return lineTests[name](l) }) {
 		return false
 	}
 	for key, value := range m.Fields {
@@ -190,12 +212,15 @@ func readRules(fsys fs.FS) (knowledge, error) {
 			}
 		}
 	}
-	files, err := fs.Glob(fsys, "rules/log-*.yaml")
+	files, err := fs.Glob(fsys, "rules/*.yaml")
 	if err != nil {
 		return k, fmt.Errorf("listing the rules: %w", err)
 	}
 	seen := map[string]bool{}
 	for _, file := range files {
+		if file == "rules/causes.yaml" {
+			continue
+		}
 		var rules []rule
 		if err := readYAML(fsys, file, &rules); err != nil {
 			return k, err
@@ -230,6 +255,9 @@ func (k knowledge) check(r *rule) error {
 	default:
 		return fmt.Errorf("confidence %q", r.Confidence)
 	}
+	if err := r.checkPasted(); err != nil {
+		return err
+	}
 	if r.Blames != "" && r.Blames != "remote" {
 		return fmt.Errorf("blames %q", r.Blames)
 	}
@@ -239,6 +267,51 @@ func (k knowledge) check(r *rule) error {
 		}
 	}
 	return nil
+}
+
+// checkPasted checks what only explain uses.
+func (r *rule) checkPasted() error {
+	for _, in := range r.In {
+		if !slices.Contains(sourceNames, in) {
+			return fmt.Errorf("source %q", in)
+		}
+	}
+	if r.Remedy != "" && !slices.Contains(remedies, Remedy(r.Remedy)) {
+		return fmt.Errorf("remedy %q", r.Remedy)
+	}
+	for _, m := range slices.Concat(r.Match, r.With, r.Unless) {
+		for _, name := range m.Is {
+			if lineTests[name] == nil {
+				return fmt.Errorf("no test of lines is called %q", name)
+			}
+		}
+		if len(m.needs()) == 0 {
+			return fmt.Errorf("a matcher without text, msg or error reads every line")
+		}
+	}
+	for _, v := range r.Versions {
+		if _, err := parseRange(v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// needs are the alternatives of which a line must have one, of the list that
+// tells most.
+func (m matcher) needs() anyOf {
+	var best anyOf
+	shortest := 0
+	for _, list := range []anyOf{m.Msg, m.Text, m.Error} {
+		least := 1 << 10
+		for _, s := range list {
+			least = min(least, len(literalOf(s)))
+		}
+		if len(list) > 0 && least > shortest {
+			best, shortest = list, least
+		}
+	}
+	return best
 }
 
 func readYAML(fsys fs.FS, path string, into any) error {

@@ -1,0 +1,151 @@
+package diagnosis
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/novatui/novatui/etcdops"
+)
+
+// readUnit reads the unit's state as if it were a text of its own.
+func (x *explainer) readUnit() {
+	if strings.TrimSpace(x.in.UnitState) == "" {
+		return
+	}
+	// Reading a string cannot fail.
+	_ = x.read(sourceUnit, Text{Name: "", R: strings.NewReader(x.in.UnitState)})
+}
+
+// version takes the version that was given, else the one that the bad member's
+// log names, where it names one alone or last.
+func (x *explainer) version() {
+	if r, err := parseRelease(x.in.Version); err == nil {
+		x.release = r
+		return
+	}
+	for _, s := range x.said {
+		if s.source == sourceLog && len(s.versions) > 0 {
+			x.release = s.versions[len(s.versions)-1]
+			return
+		}
+	}
+}
+
+// count settles how many members there are and how many are down: what was
+// given before what a tool's output shows.
+func (x *explainer) count() {
+	x.members, x.down = x.in.Members, x.in.Down
+	for _, s := range x.said {
+		if s.source == sourceEtcdctl {
+			x.tool.read(s)
+		}
+	}
+	if x.members < 0 && x.tool.members > 0 {
+		x.members = x.tool.members
+	}
+	if x.members < 0 {
+		x.members = x.alone()
+	}
+	if x.down < 0 && x.tool.unhealthy > 0 && x.members > 0 && x.tool.unhealthy+x.tool.healthy == x.members {
+		x.down = x.tool.unhealthy
+	}
+}
+
+// alone reports 1 where the texts show a cluster of one member.
+func (x *explainer) alone() int {
+	for _, s := range x.said {
+		if s.source != sourceLog {
+			continue
+		}
+		c := s.signs
+		if len(c.peers) == 0 && (c.raftIDs == 1 && c.initial <= 1 || c.initial == 1 && c.raftIDs == 0 && !s.joins()) {
+			return 1
+		}
+	}
+	return Unknown
+}
+
+// joins reports whether a member was told to join a cluster that exists.
+func (s *said) joins() bool {
+	return s.signs.initial != 1
+}
+
+// context adds what follows from members, down and the unit, and from what was
+// not said.
+func (x *explainer) context() {
+	lost := x.quorum() == quorumGone
+	switch {
+	case lost && x.down > 0:
+		x.addFact("quorum-lost", etcdops.Likely, sourceUnit, fmt.Sprintf("%d of %d members down", x.down, x.members))
+	case x.tool.noQuorum != "":
+		x.add(finding{cause: "quorum-lost", sure: etcdops.Possible, evidence: ExplainedEvidence{Source: sourceEtcdctl, Text: x.tool.noQuorum}}, "")
+	}
+	x.toolCauses()
+	if !x.suspects() {
+		if x.looksHealthy() {
+			x.addFact("healthy", etcdops.Likely, sourceLog, "")
+			return
+		}
+		x.blameNothing()
+		return
+	}
+	x.causes = slices.DeleteFunc(x.causes, func(c weighed) bool { return c.id == "healthy" })
+}
+
+// suspects reports whether anything but noise was found.
+func (x *explainer) suspects() bool {
+	for _, c := range x.causes {
+		if c.id != "healthy" && (c.id != "slow-disk" || weight(c.sure) > 1 || !x.looksHealthy()) {
+			return true
+		}
+	}
+	return false
+}
+
+// looksHealthy reports whether what was given speaks of a member in order:
+// somebody says that it runs or serves, and nobody says the contrary.
+func (x *explainer) looksHealthy() bool {
+	if x.in.Down > 0 || x.unitBad() {
+		return false
+	}
+	for _, s := range x.said {
+		if s.source != sourceLog || len(s.current()) == 0 {
+			continue
+		}
+		run := s.current()[0]
+		if run.bad > 0 {
+			return false
+		}
+	}
+	if x.unitRuns() || x.sureOf("healthy") > 0 || x.in.Down == 0 {
+		return true
+	}
+	for _, s := range x.said {
+		if s.source == sourceLog && len(s.current()) > 0 && s.current()[0].served > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// blameNothing says that the cause is not known, with the last words.
+func (x *explainer) blameNothing() {
+	x.causes = nil
+	f := finding{cause: "unknown", sure: etcdops.Possible}
+	words := 0
+	for _, s := range x.said {
+		for i := len(s.words) - 1; i >= 0 && words < maxEvidence; i-- {
+			if strings.TrimSpace(s.words[i].Text) == "" {
+				continue
+			}
+			f.evidence = s.words[i]
+			f.evidence.Text = shown(strings.ToValidUTF8(strings.TrimRight(f.evidence.Text, "\r\n"), "\uFFFD"))
+			x.add(f, "")
+			words++
+		}
+	}
+	if words == 0 {
+		x.add(f, "")
+	}
+}

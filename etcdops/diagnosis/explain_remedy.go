@@ -1,0 +1,181 @@
+package diagnosis
+
+import (
+	"slices"
+
+	"github.com/novatui/novatui/assets/msg"
+	"github.com/novatui/novatui/etcdops"
+)
+
+// quorumSeen is what the numbers say of quorum.
+type quorumSeen int
+
+const (
+	quorumUnknown quorumSeen = iota
+	quorumHolds
+	quorumGone
+)
+
+// quorum judges by the numbers of members. Where only the number of those that
+// are down is known and it is one, the others hold quorum unless the cluster is
+// one of one or two: that must be known before anything is destroyed.
+func (x *explainer) quorum() quorumSeen {
+	if x.members <= 0 || x.down < 0 {
+		return quorumUnknown
+	}
+	if x.members-x.down >= x.members/2+1 {
+		return quorumHolds
+	}
+	return quorumGone
+}
+
+// remedy chooses by cause and quorum, and gives the id of the reason.
+func (x *explainer) remedy() (Remedy, string) {
+	best := x.causes[0]
+	word := Remedy(x.know.kinds[best.id].Remedy)
+	if best.remedy != "" {
+		word = best.remedy
+	}
+	switch best.id {
+	case "quorum-lost":
+		return x.quorumRemedy()
+	case "no-quorum-safe-guard":
+		if x.members == 1 && x.down <= 0 {
+			return RemedyNone, "none"
+		}
+	case "cluster-id-mismatch":
+		return x.foreignRemedy(word)
+	}
+	if word != remedyByQuorum {
+		return word, string(word)
+	}
+	return x.dataRemedy(best)
+}
+
+// dataRemedy: the data of the bad member are broken, lost or foreign. Whether
+// it can get them from others, or nothing is left but a snapshot, only quorum
+// tells; where nothing tells that, nothing is destroyed.
+func (x *explainer) dataRemedy(best weighed) (Remedy, string) {
+	if weight(best.sure) < 2 {
+		return RemedyUnsafe, "suspicion"
+	}
+	for _, c := range x.causes[1:] { // a rejoin would not help, and would cost data
+		if k := x.know.kinds[c.id]; k.Outside && !k.RejoinFixes && weight(c.sure) > 2 && c.id != "known-bug" && c.id != "slow-disk" {
+			return RemedyFix, string(RemedyFix)
+		}
+	}
+	switch {
+	case x.members == 1:
+		if slices.Contains([]string{"db-corrupt", "wal-corrupt", "snap-missing", "raft-lost-log"}, best.id) {
+			return RemedyRestore, "restore-alone"
+		}
+		return RemedyUnsafe, "alone"
+	case x.quorum() == quorumHolds:
+		return RemedyRejoin, "rejoin"
+	case x.quorum() == quorumGone:
+		if x.down == x.members && x.brokenPeers() {
+			return RemedyRestore, "restore"
+		}
+		return RemedyUnsafe, "others-down"
+	case x.quorumSpoke(best):
+		return RemedyRejoin, "rejoin-spoke"
+	case x.down == 1 && x.members < 0:
+		return RemedyRejoin, "rejoin-one-down"
+	}
+	return RemedyUnsafe, "quorum-not-known"
+}
+
+// quorumSpoke: the evidence itself shows that others form a quorum: only a
+// leader, or members that answer for the cluster, can have said it.
+func (x *explainer) quorumSpoke(best weighed) bool {
+	switch best.id {
+	case "removed-member", "raft-lost-log", "already-bootstrapped":
+		return x.down <= 1
+	case "data-inconsistent":
+		return x.tool.oddHash()
+	}
+	for _, s := range x.said {
+		if s.source == sourcePeers && s.signs.leader && !s.signs.lost {
+			return x.down <= 1
+		}
+	}
+	return false
+}
+
+// brokenPeers: peers' logs show data faults too.
+func (x *explainer) brokenPeers() bool {
+	return slices.ContainsFunc(x.findings, func(f finding) bool {
+		return f.rule != nil && f.evidence.Source == sourcePeers && x.know.kinds[f.cause].Data && weight(f.sure) > 1
+	})
+}
+
+// foreignRemedy: two clusters talk to each other, and the messages alone do
+// not tell which one is meant.
+func (x *explainer) foreignRemedy(word Remedy) (Remedy, string) {
+	switch {
+	case word == RemedyFix:
+		return RemedyFix, string(RemedyFix)
+	case x.members == 1:
+		return RemedyFix, string(RemedyFix)
+	case x.quorum() == quorumHolds && x.down > 0:
+		return RemedyRejoin, "rejoin"
+	case x.members < 0 && x.down != 0 && x.found("cluster-id-mismatch/own-membership"):
+		return RemedyRejoin, "rejoin-foreign"
+	}
+	return RemedyUnsafe, "which-cluster"
+}
+
+// quorumRemedy: a majority is gone and nothing tells why. Members that were
+// stopped can be started; others are replaced only where somebody has
+// already given them up.
+func (x *explainer) quorumRemedy() (Remedy, string) {
+	switch {
+	case x.quorum() != quorumGone:
+		return RemedyUnsafe, "quorum-not-seen"
+	case x.tool.changes > 1, x.members >= 4 && x.members%2 == 0 && x.down == x.members/2 && x.tool.timeouts > 0:
+		return RemedyRestore, "restore-given-up"
+	}
+	return RemedyUnsafe, "bring-back"
+}
+
+// answer puts the explanation together.
+func (x *explainer) answer() Explanation {
+	out := Explanation{Lines: x.lines}
+	var reason string
+	out.Remedy, reason = x.remedy()
+	for _, c := range x.causes {
+		out.Causes = append(out.Causes, x.words(c))
+	}
+	best := x.causes[0]
+	id := "diagnosis." + best.id
+	if best.variant != "" {
+		id += "." + best.variant
+	}
+	out.Verdict = msg.M("explain.verdict", "cause", msg.M(id+".title"), "sure", msg.M("diagnosis.confidence."+string(best.sure)),
+		"remedy", msg.M("explain.remedy."+string(out.Remedy)))
+	out.Why = msg.M("explain.why."+reason, "members", x.members, "down", x.down)
+	return out
+}
+
+// words gives a cause its texts.
+func (x *explainer) words(c weighed) ExplainedCause {
+	kd := x.know.kinds[c.id]
+	id := "diagnosis." + c.id
+	if c.variant != "" {
+		id += "." + c.variant
+	}
+	here := msg.M("explain.this-node")
+	args := []any{"node", here, "member", msg.M("explain.this-member"), "detail", ""}
+	out := ExplainedCause{ID: c.id, Confidence: c.sure, Title: msg.M(id + ".title"), Why: msg.M(id+".why", args...)}
+	for _, name := range kd.Do {
+		out.Do = append(out.Do, msg.M("diagnosis.do."+name, args...))
+	}
+	for _, name := range kd.DoNot {
+		out.DoNot = append(out.DoNot, msg.M("diagnosis.dont."+name, args...))
+	}
+	out.Evidence = slices.Clone(c.evidence)
+	if c.sure == "" {
+		out.Confidence = etcdops.Possible
+	}
+	return out
+}

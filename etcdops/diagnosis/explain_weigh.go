@@ -1,0 +1,179 @@
+package diagnosis
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/novatui/novatui/etcdops"
+)
+
+// judge lets every rule speak about one text.
+func (x *explainer) judge(s *said) {
+	runs := s.current()
+	loaded := false
+	decided := x.decisive(s, runs)
+	for i, run := range runs { // newest first
+		age := 0
+		if i > decided {
+			age = i - decided
+		}
+		for _, f := range x.hold(s, run) {
+			if loaded && f.rule.Last && !f.rule.Stays {
+				continue
+			}
+			x.add(x.weaken(f, age), f.rule.Variant)
+		}
+		loaded = loaded || run.loaded > 0
+	}
+}
+
+// weaken takes from a finding of an earlier run than the one that decides:
+// what that one died of may be mended since. A cause outside the data often
+// spoke once and left others to speak after it.
+func (x *explainer) weaken(f finding, age int) finding {
+	if age == 0 || f.rule.Stays {
+		return f
+	}
+	if x.know.kinds[f.cause].Data || f.sure == etcdops.Possible || age > 1 && f.sure == etcdops.Likely {
+		f.sure = etcdops.Possible
+		return f
+	}
+	f.sure = etcdops.Likely
+	return f
+}
+
+// decisive is the newest of runs that came far enough to show what is wrong.
+func (x *explainer) decisive(s *said, runs []*explainedRun) int {
+	for i, run := range runs {
+		if run.served > 0 || run.loaded > 0 || run.bad > 0 || len(x.hold(s, run)) > 0 {
+			return i
+		}
+	}
+	return 0
+}
+
+// hold are the rules that hold over one run.
+func (x *explainer) hold(s *said, run *explainedRun) []finding {
+	ix := knownIndex()
+	best := map[int]*hit{}
+	denied := map[int]bool{}
+	with := map[int]int{}
+	peers := map[int][]string{}
+	for p := range ix.patterns {
+		h := run.hits[p]
+		if h == nil {
+			continue
+		}
+		pt := ix.patterns[p]
+		rule := &x.know.rules[pt.rule]
+		switch pt.role {
+		case asUnless:
+			denied[pt.rule] = true
+		case asWith:
+			with[pt.rule]++
+		default:
+			if rule.Last && s.source == sourceLog && h.LastLine < run.served {
+				continue
+			}
+			for _, id := range h.peers {
+				if !slices.Contains(peers[pt.rule], id) {
+					peers[pt.rule] = append(peers[pt.rule], id)
+				}
+			}
+			if best[pt.rule] == nil || h.Line > best[pt.rule].Line {
+				best[pt.rule] = h
+			}
+		}
+	}
+	var list []finding
+	for r := range x.know.rules {
+		rule, h := &x.know.rules[r], best[r]
+		if h == nil || denied[r] || with[r] < len(rule.With) || len(peers[r]) < rule.Peers || !x.admits(rule) {
+			continue
+		}
+		sure, ok := x.sureness(rule)
+		if !ok {
+			continue
+		}
+		e := h.ExplainedEvidence
+		if e.Count == 1 {
+			e.Count, e.LastLine = 0, 0
+		}
+		list = append(list, finding{rule: rule, cause: rule.Cause, sure: sure, evidence: e, remedy: Remedy(rule.Remedy)})
+	}
+	return list
+}
+
+// sureness is how sure a rule is, with the version as far as it is known.
+func (x *explainer) sureness(rule *rule) (etcdops.Confidence, bool) {
+	if len(rule.Versions) == 0 {
+		return rule.Confidence, true
+	}
+	if !x.release.known() {
+		return rule.Unversioned, rule.Unversioned != ""
+	}
+	for _, v := range rule.Versions {
+		if sp, err := parseRange(v); err == nil && sp.has(x.release) {
+			return rule.Confidence, true
+		}
+	}
+	return "", false
+}
+
+// admits checks a rule's conditions as far as texts can tell.
+func (x *explainer) admits(rule *rule) bool {
+	is := func(name string) bool {
+		switch name {
+		case "down":
+			return x.in.Down != 0 && !x.unitRuns()
+		case "alone":
+			return x.members == 1
+		case "many":
+			return x.members > 1
+		}
+		return false // needs facts
+	}
+	return all(rule.When, is) && !slices.ContainsFunc(rule.Not, is)
+}
+
+// unitRuns reports whether the unit is said to be in order.
+func (x *explainer) unitRuns() bool {
+	s := strings.ToLower(x.in.UnitState)
+	return strings.HasPrefix(s, "active") || strings.Contains(s, "(running)") && !strings.Contains(s, "fail")
+}
+
+// unitBad reports whether the unit is said to fail.
+func (x *explainer) unitBad() bool {
+	s := strings.ToLower(x.in.UnitState)
+	for _, w := range []string{"fail", "loop", "crash", "exit", "dead", "error", "auto-restart", "inactive", "activating", "backoff", "terminated", "waiting", "0/1", "not ready"} {
+		if strings.Contains(s, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// rank puts the best cause first: what explains before what is explained, the
+// sure before the suspected, roots before what usually follows from them.
+func (x *explainer) rank() {
+	explained := func(c weighed) bool {
+		return slices.ContainsFunc(x.causes, func(o weighed) bool {
+			return o.id != c.id && weight(o.sure) > 1 && slices.Contains(x.know.kinds[o.id].Explains, c.id) &&
+				(weight(o.sure) >= weight(c.sure) || !x.know.kinds[c.id].Data || x.know.kinds[o.id].Outside)
+		})
+	}
+	score := func(c weighed) [3]int {
+		s := [3]int{0, -weight(c.sure), x.know.rank(c.id)}
+		switch {
+		case c.id == "quorum-lost" && weight(c.sure) < 3, c.id == "unknown" && c.sure == etcdops.Possible:
+			s[0] = 2
+		case explained(c):
+			s[0] = 1
+		}
+		return s
+	}
+	slices.SortStableFunc(x.causes, func(a, b weighed) int {
+		p, q := score(a), score(b)
+		return slices.Compare(p[:], q[:])
+	})
+}

@@ -1,0 +1,108 @@
+package diagnosis
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// lineTests are what a rule can ask of a line beyond the words in it.
+var lineTests = map[string]func(*lowered) bool{
+	// A certificate becomes valid within hours: its issuer's clock is ahead, or
+	// this host's behind, and waiting ends it.
+	"valid-soon": func(l *lowered) bool {
+		d, ok := untilValid(l.lowMsg + " " + l.lowErr)
+		return ok && d > 0 && d <= soon
+	},
+	"valid-later": func(l *lowered) bool {
+		d, ok := untilValid(l.lowMsg + " " + l.lowErr)
+		return ok && d > soon
+	},
+	// A host that lost its clock comes up in a year before etcd 3 was.
+	"clock-lost": func(l *lowered) bool {
+		now, _, ok := validityOf(l.lowMsg + " " + l.lowErr)
+		return ok && now.Year() < 2016
+	},
+	"expired-for-sure": func(l *lowered) bool {
+		d, ok := untilValid(l.lowMsg + " " + l.lowErr)
+		return !ok || d <= 0
+	},
+	// Something took a second or more.
+	"took-seconds": func(l *lowered) bool { return longest(l) >= time.Second },
+	"took-long":    func(l *lowered) bool { return longest(l) >= 500*time.Millisecond },
+	// Nothing but the words themselves: a line out of its journal.
+	"bare": func(l *lowered) bool { return l.level == "" && !l.json },
+	// etcd calls it panic or fatal, or did not say what it is.
+	"deadly": func(l *lowered) bool {
+		return l.level == "fatal" || l.level == "panic" || l.level == "" && !l.json
+	},
+	"not-info": func(l *lowered) bool { return l.level != "info" && l.level != "debug" },
+	"of-etcdmain": func(l *lowered) bool {
+		return strings.HasPrefix(l.lowCaller, "etcdmain") && !l.json
+	},
+	// A raft log of a few entries is the bootstrap's own.
+	"fresh-log": func(l *lowered) bool {
+		m := logIndex.FindStringSubmatch(l.lowMsg)
+		if m == nil {
+			return false
+		}
+		n, err := strconv.Atoi(m[1])
+		return err == nil && n <= 8
+	},
+	// A state that has lasted for more than some minutes.
+	"for-minutes": func(l *lowered) bool {
+		m := agoMinutes.FindStringSubmatch(l.lowMsg)
+		return m != nil && (m[2] == "h" || m[2] == "d" || len(m[1]) > 1)
+	},
+}
+
+// soon is how long one may wait for a certificate to become valid: clocks that
+// are set wrong by a time zone differ by no more.
+const soon = 14 * time.Hour
+
+var (
+	validity   = regexp.MustCompile(`current time (\S+?) is (before|after) ([0-9tz:+.-]+)`)
+	logIndex   = regexp.MustCompile(`logterm: \d+, index: (\d+)`)
+	agoMinutes = regexp.MustCompile(`\b(\d+)([mhd])(?:\d+[ms])?\s+ago`)
+	durations  = regexp.MustCompile(`\b([0-9]+(?:h[0-9]+)?(?:m[0-9]+)?(?:\.[0-9]+)?(?:µs|ms|s|m|h))\b`)
+)
+
+// validityOf reads the two moments that Go's x509 names.
+func validityOf(low string) (now, bound time.Time, ok bool) {
+	m := validity.FindStringSubmatch(low)
+	if m == nil {
+		return now, bound, false
+	}
+	now, err1 := time.Parse(time.RFC3339, strings.ToUpper(m[1]))
+	bound, err2 := time.Parse(time.RFC3339, strings.ToUpper(strings.TrimRight(m[3], ".")))
+	return now, bound, err1 == nil && err2 == nil
+}
+
+// untilValid is how long until a certificate becomes valid; not positive for
+// one that has expired.
+func untilValid(low string) (time.Duration, bool) {
+	now, bound, ok := validityOf(low)
+	if !ok {
+		return 0, false
+	}
+	if strings.Contains(low, " is before ") {
+		return bound.Sub(now), true
+	}
+	return bound.Sub(now), true
+}
+
+// longest is the longest duration that a line names as taken.
+func longest(l *lowered) time.Duration {
+	text := l.lowMsg
+	for _, key := range []string{"took", "exceeded-duration", "disk-write-duration"} {
+		text += " " + l.field(key)
+	}
+	var most time.Duration
+	for _, s := range durations.FindAllString(text, 16) {
+		if d, err := time.ParseDuration(s); err == nil {
+			most = max(most, d)
+		}
+	}
+	return most
+}
