@@ -51,7 +51,7 @@ func (k *Kit) python(ctx context.Context) (string, error) {
 		}
 		layers := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", filepath.Join(base, "root"), upper, work)
 		if err := unix.Mount("overlay", merged, "overlay", 0, layers); err != nil {
-			return err
+			return fmt.Errorf("mounting the layer of Python: %w", err)
 		}
 		err := run(ctx, "sh", "-c", furnishPython, "furnish", merged)
 		return errors.Join(err, unmountBelow(merged))
@@ -119,7 +119,7 @@ func (h *Hosts) Answers(ctx context.Context) error {
 	err := <-answered
 	cancel()
 	for range h.nodes[1:] {
-		<-answered
+		_ = <-answered // only the first counts
 	}
 	return err
 }

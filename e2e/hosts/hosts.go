@@ -155,7 +155,7 @@ func (h *Hosts) mount(ctx context.Context, n *node) error {
 	}
 	if h.options.SmallTmp {
 		if err := unix.Mount("tmpfs", n.path("/tmp"), "tmpfs", 0, "size=1m,mode=1777"); err != nil {
-			return err
+			return fmt.Errorf("mounting the small /tmp of %s: %w", n.name, err)
 		}
 	}
 	if h.options.DataMount {

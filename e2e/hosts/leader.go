@@ -52,10 +52,10 @@ func (h *Hosts) Settled(ctx context.Context, away string) error {
 	if err := h.settle(ctx, []*node{n}); err != nil {
 		return err
 	}
-	if n.greeted(ctx) != nil {
-		return nil // nobody can ask it
+	if n.greeted(ctx) == nil { // otherwise nobody can ask it
+		return leaderless(ctx, h, n)
 	}
-	return leaderless(ctx, h, n)
+	return nil
 }
 
 // leaderless waits until a member knows no leader.

@@ -132,8 +132,8 @@ func (n *node) off() error {
 // waits until there is none. A group of another version holds the same
 // processes and is only waited for.
 func kill(group string) error {
-	if _, err := os.Stat(group); err != nil {
-		return nil // there is none
+	if _, err := os.Stat(group); errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
 	if _, err := os.Stat(filepath.Join(group, "cgroup.kill")); err == nil {
 		if err := os.WriteFile(filepath.Join(group, "cgroup.kill"), []byte("1"), 0); err != nil {

@@ -112,10 +112,10 @@ func (h *Hosts) archiveSnapshot(ctx context.Context, c *clientv3.Client) error {
 		Typeflag: tar.TypeReg, Name: "opt/backup/" + name, Size: int64(len(content)), Mode: 0o600, ModTime: now,
 		Uname: "root", Gname: "root",
 	}
-	if err := pack.WriteHeader(header); err != nil {
-		return err
+	err = pack.WriteHeader(header)
+	if err == nil {
+		_, err = pack.Write(content)
 	}
-	_, err = pack.Write(content)
 	if err = errors.Join(err, pack.Close(), zip.Close()); err != nil {
 		return err
 	}

@@ -146,7 +146,7 @@ func (h *Hosts) DiskFull(ctx context.Context, name string) error {
 	}
 	var free unix.Statfs_t
 	if err := unix.Statfs(n.path(dataDir), &free); err != nil {
-		return err
+		return fmt.Errorf("asking for free space: %w", err)
 	}
 	f, err := os.Create(filepath.Join(n.path(dataDir), fillerName))
 	if err != nil {

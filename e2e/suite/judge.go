@@ -67,7 +67,7 @@ func ArchivedKeys(archive string) (map[string]string, error) {
 		return bucket.ForEach(func(revision, value []byte) error { // in the order of revisions
 			var kv mvccpb.KeyValue
 			if err := proto.Unmarshal(value, &kv); err != nil {
-				return err
+				return fmt.Errorf("reading a key: %w", err)
 			}
 			if len(revision) > 17 && revision[17] == 't' {
 				delete(keys, string(kv.Key))
@@ -92,7 +92,7 @@ func Extract(archive, db string) error {
 	defer func() { _ = f.Close() }()
 	z, err := gzip.NewReader(f)
 	if err != nil {
-		return err
+		return fmt.Errorf("opening %s: %w", archive, err)
 	}
 	for r := tar.NewReader(z); ; {
 		h, err := r.Next()
