@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -101,8 +102,9 @@ func (h *Hosts) Answers(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answered := make(chan error, len(h.nodes))
+	var wg sync.WaitGroup
 	for _, n := range h.nodes {
-		go func() { // ends with ctx, or with its answer
+		wg.Go(func() { // ends with ctx, or with its answer
 			answered <- until(ctx, func() error {
 				c, err := h.client(n)
 				if err != nil {
@@ -114,12 +116,10 @@ func (h *Hosts) Answers(ctx context.Context) error {
 				_, err = c.Get(timed, "health")
 				return err
 			})
-		}()
+		})
 	}
 	err := <-answered
 	cancel()
-	for range h.nodes[1:] {
-		_ = <-answered // only the first counts
-	}
+	wg.Wait()
 	return err
 }
