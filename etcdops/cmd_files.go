@@ -154,10 +154,11 @@ func (h Host) FileSHA256(files ...string) (remote.Command, error) {
 // Unpack extracts the one *.db file of a .tar.gz into dest. Refused: an
 // archive with a second file, a link, a device, an absolute name or a name
 // with "..", and content beyond maxBytes. Nothing in the archive chooses where
-// it is written. With sum, the sha256 of the content, other content is an error,
-// and a dest that has other content is renamed to ….failed-N first: nothing is
-// forced onto the disk, and the power may have failed. With sum empty a dest
-// that is there is left alone and compared by size only.
+// it is written. With sum, the sha256 that the content should have, a dest that
+// has other content is renamed to ….failed-N first: nothing is forced onto the
+// disk, and the power may have failed. With sum empty a dest that is there is
+// left alone and compared by size only. What was unpacked is not compared: give
+// Restore.Sum.
 func (h Host) Unpack(archive, dest string, maxBytes int64, sum string) (remote.Command, error) {
 	c, err := h.unpack(archive, dest, maxBytes, sum, msg.M("command.unpack", "path", archive))
 	return c, firstErr(validatePath(archive), err)

@@ -22,6 +22,9 @@ const DefaultBump = 1_000_000_000
 type Restore struct {
 	// Snapshot is the plain .db file on the node.
 	Snapshot string
+	// Sum is the sha256 that Snapshot must have, compared while it is being
+	// restored; empty when somebody compares it before.
+	Sum string
 	// Name, PeerURLs: this member; InitialCluster: all of them
 	// ("etcd1=https://…:2380,…"); Token: the new cluster token.
 	Name           string
@@ -46,7 +49,8 @@ func StagingPath(d DirFacts, tag string) string { return AsidePath(d, tag) + ".n
 // data directory. It never touches the final directory: a failed restore
 // leaves a db without WAL, on which etcd must not be started (facts-etcd 23).
 // A staging directory that an earlier try left is renamed to ….failed-N.
-// Done before and complete: says so and changes nothing.
+// Done before and complete: says so and changes nothing. A snapshot that has not
+// Restore.Sum leaves a staging directory without its mark, which is never used.
 func (h Host) RestoreSnapshot(r Restore) (remote.Command, error) {
 	tool, err := h.Facts.Versions.SnapshotTool()
 	if err != nil {
@@ -76,10 +80,13 @@ func (h Host) RestoreSnapshot(r Restore) (remote.Command, error) {
 		argv = append(argv, "--skip-hash-check")
 	}
 	o := h.DataOwner()
-	args := append([]string{staging, walStaging, o.User, o.Group, o.Mode, o.SELinux}, argv...)
+	args := append([]string{staging, walStaging, o.User, o.Group, o.Mode, o.SELinux, r.Snapshot, r.Sum}, argv...)
 	c := h.script("restore.sh", remote.Change, bulkTimeout,
 		msg.M("command.restore", "snapshot", path.Base(r.Snapshot), "path", staging), args...)
-	return c, firstErr(
+	if r.Sum != "" {
+		err = validateSHA256(r.Sum)
+	}
+	return c, firstErr(err,
 		h.ValidateDataDir(h.Facts.Data.Path), validateTag(r.Tag), validatePath(r.Snapshot),
 		validateOwner(o), validateMemberName(r.Name), validateURLs(r.PeerURLs), r.validateCluster())
 }

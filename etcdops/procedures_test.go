@@ -178,10 +178,29 @@ func TestRestoreWithTheBuilders(t *testing.T) {
 		}
 		cmd, err = h.MoveAside(h.Facts.Data, tag)
 		c.run(n.Name, cmd, err)
-		cmd, err = h.RestoreSnapshot(Restore{
+		restore := Restore{
 			Snapshot: file, Name: h.Facts.Env.Name(), PeerURLs: h.Facts.Env.PeerURLs(),
 			InitialCluster: h.Facts.Env.InitialCluster(), Token: "k8s_etcd-" + tag, Bump: DefaultBump, Tag: tag,
-		})
+		}
+		// Sound, but not the snapshot that was meant.
+		restore.Sum = strings.Repeat("0", 64)
+		cmd, err = h.RestoreSnapshot(restore)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := c.conns[n.Name].Run(t.Context(), cmd, remote.Streams{})
+		if err != nil || other.Exit != 1 || !strings.Contains(string(other.Stderr), s.SHA256) {
+			t.Fatalf("another snapshot than meant: status %d, %v: %s", other.Exit, err, other.Stderr)
+		}
+		cmd, err = h.PlaceRestored(h.Facts.Data, tag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other, err = c.conns[n.Name].Run(t.Context(), cmd, remote.Streams{}); err != nil || other.Exit != ExitRefused {
+			t.Fatalf("it can be put in place: status %d, %v", other.Exit, err)
+		}
+		restore.Sum = s.SHA256
+		cmd, err = h.RestoreSnapshot(restore)
 		for _, want := range []string{"restored", "already"} {
 			if out := c.run(n.Name, cmd, err); ScriptResult([]byte(out)) != want {
 				t.Fatalf("%s: %s, want %s", n.Name, out, want)
@@ -316,6 +335,8 @@ func TestBuildersRefuseNonsense(t *testing.T) {
 		"size":           func() (remote.Command, error) { return h.PutFile("/tmp/x/y", "-3", strings.Repeat("a", 64)) },
 		"relative":       func() (remote.Command, error) { return h.CheckSnapshot("s.db") },
 		"wrong peer URL": func() (remote.Command, error) { return h.RestoreSnapshot(wrong) },
+		"sum of restore": func() (remote.Command, error) { r := restore; r.Sum = "abc"; return h.RestoreSnapshot(r) },
+		"no sum":         func() (remote.Command, error) { return h.UnpackReceived("/tmp/x/y", 1, "") },
 		"revision":       func() (remote.Command, error) { return h.Compact(urls, "-1") },
 		"equal ports":    func() (remote.Command, error) { return h.SalvageSnapshot("t", "/tmp/s.db", 5000, 5000, time.Minute) },
 	} {

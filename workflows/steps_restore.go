@@ -10,15 +10,21 @@ import (
 )
 
 // restoreBeside restores the snapshot into a fresh directory beside the final
-// one. The script knows a complete earlier try by its mark and leaves it.
+// one. The script knows a complete earlier try by its mark and leaves it. What
+// was unpacked from an archive is compared with the plan's sha256 meanwhile: the
+// tool waits for the disk most of the time, and nothing was stopped yet.
 func (w *world) restoreBeside(b bundle, node string) engine.Step {
 	h, n := w.host(node), w.node(node)
 	bump := uint64(0)
 	if n.Versions.CanBump() {
 		bump = etcdops.DefaultBump
 	}
+	sum := ""
+	if b.archive {
+		sum = b.contentSum
+	}
 	restore, err := h.RestoreSnapshot(etcdops.Restore{
-		Snapshot: w.dbPath(b, node), Name: n.Env.Name(), PeerURLs: n.Env.PeerURLs(),
+		Snapshot: w.dbPath(b, node), Sum: sum, Name: n.Env.Name(), PeerURLs: n.Env.PeerURLs(),
 		InitialCluster: w.wholeCluster(), Token: w.freshToken(), Bump: bump, SkipHashCheck: b.skipHash, Tag: w.request.Tag,
 	})
 	staging := etcdops.StagingPath(n.Data, w.request.Tag)

@@ -140,8 +140,8 @@ func (w *world) keepElsewhere(from, repaired string) []engine.Step {
 // the chosen snapshot still is what was looked into when the plan was made: the
 // sha256 of the database is the same, so etcd's own checksum in it and what the
 // tool read are the same too, and nobody has to read a gigabyte for them again.
-// An archive is unpacked into the run folder there; a plain database is used
-// where it lies.
+// A plain database is used where it lies. An archive is unpacked into the run
+// folder there, and compared while it is restored.
 func (w *world) verifySnapshot(b bundle) engine.Step {
 	h, db := w.host(b.node), w.dbPath(b, b.node)
 	sum, sumErr := h.FileSHA256(db)
@@ -163,7 +163,7 @@ func (w *world) verifySnapshot(b bundle) engine.Step {
 	unpack, unpackErr := h.Unpack(b.path, db, max(b.maxBytes, 1), b.contentSum)
 	stat, statErr := h.Stat(db)
 	stat.Quiet = true
-	s.Effect = remote.Change
+	s.Effect, s.Title, s.Why = remote.Change, msg.M("step.unpack.title", "path", b.path, "node", b.node), msg.M("step.unpack.why")
 	s.Commands = []engine.NodeCommand{w.on(b.node, mkdir, mkErr), w.on(b.node, unpack, unpackErr)}
 	s.Checks = append(s.Checks, w.on(b.node, stat, statErr))
 	s.Probe = w.unpackedBefore(b, b.node, stat, sum)
@@ -207,9 +207,9 @@ func (w *world) unpackedBefore(b bundle, node string, stat, sum remote.Command) 
 	}
 }
 
-// unpackedNow verifies an unpacking of this moment. The script has compared the
-// content before it gave the file its name, so the name and the size prove it;
-// etcdutl reads and compares all of it once more when it restores.
+// unpackedNow verifies an unpacking of this moment: the whole archive was read,
+// and the file has the right size. Its content is compared where it is used, see
+// restoreBeside.
 func (w *world) unpackedNow(b bundle, node string, stat remote.Command) func(context.Context, *engine.Exec) error {
 	file := w.dbPath(b, node)
 	return func(ctx context.Context, x *engine.Exec) error {
@@ -248,8 +248,9 @@ func (w *world) arrived(b bundle, node string, stat remote.Command, same func(co
 }
 
 // fetch makes sure that a node's run folder holds the plain database of the
-// bundle, whole: copied from its node through this machine, and compared by
-// sha256. An archive is unpacked while it arrives, and not kept there.
+// bundle, whole, copied from its node through this machine. A plain one is
+// compared by sha256. An archive is unpacked while it arrives, and not kept
+// there; what came of it is compared while it is restored.
 func (w *world) fetch(b bundle, node string) engine.Step {
 	src, h := w.host(b.node), w.host(node)
 	dest := w.snapshotPath(node)

@@ -1,10 +1,12 @@
-# restore.sh STAGING WALSTAGING USER GROUP MODE LABEL TOOL…: runs the restore
-# tool, which must write into STAGING (and WALSTAGING), and gives the result
-# its owner. The mark of a complete restore is the file STAGING.ok beside it
-# (and WALSTAGING.ok): place.sh uses no directory without it.
+# restore.sh STAGING WALSTAGING USER GROUP MODE LABEL SNAPSHOT SHA256 TOOL…: runs
+# the restore tool, which must write into STAGING (and WALSTAGING), and gives the
+# result its owner. SNAPSHOT must have the SHA256, if one is given; that is found
+# out while the tool waits for the disk. The mark of a complete restore is the
+# file STAGING.ok beside it (and WALSTAGING.ok): place.sh uses no directory
+# without it.
 #include lib.sh
-staging=$1 wal=$2 user=$3 group=$4 mode=$5 selinux=$6
-shift 6
+staging=$1 wal=$2 user=$3 group=$4 mode=$5 selinux=$6 snapshot=$7 want=$8
+shift 8
 sane "$staging"
 [ -z "$wal" ] || sane "$wal"
 is_whole() {
@@ -25,7 +27,20 @@ for d in "$staging" ${wal:+"$wal"}; do
 	mv -- "$d" "$d.failed-$i" || fail "mv $d"
 done
 mkdir -p -- "${staging%/*}" ${wal:+"${wal%/*}"} || fail "mkdir"
-"$@" || fail "$1 ended with status $?"
+{
+	got=$(
+		if [ -n "$want" ]; then sum "$snapshot" & fi
+		"$@" >&3 || printf ' status %s ' "$?"
+		wait
+	)
+} 3>&1
+case $got in
+	*' status '*)
+		s=${got#*' status '}
+		fail "$1 ended with status ${s%% *}"
+		;;
+esac
+[ "$got" = "$want" ] || fail "$snapshot has sha256 $got instead of $want"
 # etcdctl 3.6 and later print help for a command that is gone, with status 0.
 is_whole || fail "$1 made no complete data directory"
 give "$staging" "$user" "$group" "$mode" "$selinux" R
