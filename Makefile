@@ -38,6 +38,11 @@ e2e-full: ## the same with every fault in every version, and a reboot of every n
 	@[ "$$(uname)" = Linux ] || { echo 'make e2e-full: the end-to-end tests need Linux (Debian) and root' >&2; exit 1; }
 	NOVATUI_E2E_FULL=1 go test -tags e2e -count=1 -v -timeout 180m ./e2e
 
+.PHONY: samples
+samples: ## break etcd 3.4 to 3.7 in every way and keep what it says for the diagnosis (as make e2e; ONLY=TestMakeSamples/wal-crc for a part)
+	@[ "$$(uname)" = Linux ] || { echo 'make samples: it needs Linux (Debian) and root' >&2; exit 1; }
+	NOVATUI_MAKE_SAMPLES=$(CURDIR)/etcdops/diagnosis/testdata/samples go test -tags e2e -count=1 -v -timeout 90m -run '$(or $(ONLY),TestMakeSamples)' ./e2e/samples
+
 .PHONY: lint
 lint: ## golangci-lint, as .golangci.yml says (the first time builds it: about 2 minutes)
 	go run $(GOLANGCI_LINT) run ./...
