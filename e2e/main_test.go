@@ -6,6 +6,7 @@ package e2e_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -50,7 +51,9 @@ func run(m *testing.M) (code int) {
 		fmt.Fprintln(os.Stderr, "e2e:", errors.Join(err, kit.Close()))
 		return 1
 	}
+	warming, enough := context.WithCancel(ctx)
 	defer func() {
+		enough()
 		if err := errors.Join(kit.Close(), release()); err != nil {
 			fmt.Fprintln(os.Stderr, "e2e: taking the hosts down:", err)
 			code = 1
@@ -61,6 +64,10 @@ func run(m *testing.M) (code int) {
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "e2e: go build: %v\n%s", err, out)
 		return 1
+	}
+	flag.Parse()
+	if flag.Lookup("test.run").Value.String() == "" { // everything will be needed
+		kit.Warm(warming, hosts.Newest, etcd36, etcd35, etcd36Older)
 	}
 	done := make(chan int, 1)
 	go func() { done <- m.Run() }()

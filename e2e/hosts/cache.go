@@ -88,6 +88,9 @@ func (k *Kit) etcd(ctx context.Context, version string) (string, error) {
 func (k *Kit) cached(ctx context.Context, name, recipe string, make func(context.Context, string) error) (string, error) {
 	sum := sha256.Sum256([]byte(recipe))
 	dir := filepath.Join(k.cache, name+"-"+hex.EncodeToString(sum[:6]))
+	lock := k.one(dir)
+	lock.Lock()
+	defer lock.Unlock()
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,6 +33,10 @@ var packages = map[string]string{
 type Kit struct {
 	cache string
 	lock  *os.File
+
+	mu     sync.Mutex
+	making map[string]*sync.Mutex // by the folder that is made
+	warm   sync.WaitGroup
 }
 
 // Prepare checks that the machine can run hosts, installs the packages it
@@ -56,7 +61,7 @@ func Prepare(ctx context.Context) (*Kit, error) {
 	if err != nil {
 		user = "/var/cache" // root without a home
 	}
-	k := &Kit{cache: filepath.Join(user, "novatui-e2e"), lock: lock}
+	k := &Kit{cache: filepath.Join(user, "novatui-e2e"), lock: lock, making: map[string]*sync.Mutex{}}
 	if err := os.MkdirAll(k.cache, 0o755); err != nil {
 		return nil, errors.Join(err, k.Close())
 	}
@@ -67,7 +72,32 @@ func Prepare(ctx context.Context) (*Kit, error) {
 }
 
 // Close takes down whatever hosts are left and gives the machine's place back.
-func (k *Kit) Close() error { return errors.Join(sweep(), k.lock.Close()) }
+// The end of the context of Warm must be before it.
+func (k *Kit) Close() error {
+	k.warm.Wait()
+	return errors.Join(sweep(), k.lock.Close())
+}
+
+// Warm makes what the cache lacks of versions of etcd beside the tests, which
+// mostly wait: whoever needs one before it is there makes it, or waits for it.
+func (k *Kit) Warm(ctx context.Context, versions ...string) {
+	k.warm.Go(func() { // ends with ctx; Close waits for it
+		for _, v := range versions {
+			// Who needs it meets the error again, and reports it.
+			_, _ = k.etcd(ctx, v)
+		}
+	})
+}
+
+// one gives the lock of a folder that is made.
+func (k *Kit) one(dir string) *sync.Mutex {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.making[dir] == nil {
+		k.making[dir] = &sync.Mutex{}
+	}
+	return k.making[dir]
+}
 
 // take takes the machine's place for hosts. Who has it may still be cleaning
 // up, so it waits a little. The place is given back when the last process that
