@@ -171,7 +171,7 @@ func (x *explainer) add(f finding, variant string) {
 		c = &x.causes[len(x.causes)-1]
 	}
 	x.findings = append(x.findings, f)
-	if weight(f.sure) > weight(c.sure) {
+	if weight(f.sure) > weight(c.sure) || f.sure == c.sure && f.remedy != "" && c.remedy == "" {
 		c.sure, c.variant, c.remedy = f.sure, variant, f.remedy
 		c.evidence = append([]ExplainedEvidence{f.evidence}, c.evidence...)
 	} else {

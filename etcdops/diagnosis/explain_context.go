@@ -76,9 +76,9 @@ func (s *said) joins() bool {
 func (x *explainer) context() {
 	lost := x.quorum() == quorumGone
 	switch {
-	case lost && x.down > 0:
-		x.addFact("quorum-lost", etcdops.Likely, sourceUnit, fmt.Sprintf("%d of %d members down", x.down, x.members))
-	case x.tool.noQuorum != "":
+	case lost && x.members > 1:
+		x.addFact("quorum-lost", etcdops.Certain, sourceUnit, fmt.Sprintf("%d of %d members down", x.down, x.members))
+	case x.tool.noQuorum != "" && x.members != 1:
 		x.add(finding{cause: "quorum-lost", sure: etcdops.Possible, evidence: ExplainedEvidence{Source: sourceEtcdctl, Text: x.tool.noQuorum}}, "")
 	}
 	x.toolCauses()

@@ -31,6 +31,7 @@ var (
 	jsonMember   = regexp.MustCompile(`"ID":\s?(\d+)`)
 	healthLine   = regexp.MustCompile(`(?m)^(\S+) is (healthy|unhealthy): |^member [0-9a-f]+ is (healthy|unhealthy|unreachable)`)
 	hashTable    = regexp.MustCompile(`(?m)^\s*[|│]\s*(\S+:\d+)\s*[|│]\s*(\d+)\s*[|│](?:\s*(\d+)\s*[|│])?\s*$`)
+	hashJSON     = regexp.MustCompile(`"Endpoint":\s?"([^"]+)","HashKV":\{"header":\{[^}]*?"revision":(\d+)[^}]*\},"hash":(\d+)(?:,"compact_revision":-?\d+)?(?:,"hash_revision":(\d+))?`)
 	hashSimple   = regexp.MustCompile(`(?m)^(\S+:\d+), (\d{4,})(?:, (\d+))?\s*$`)
 	memberChange = regexp.MustCompile(`(?i)member (add|remove)|trying to (add|remove) member`)
 )
@@ -84,6 +85,14 @@ func (t *toolFacts) readHashes(text string) {
 			t.hashes[rev] = append(t.hashes[rev], m[2])
 			t.hashLine = strings.TrimSpace(m[0])
 		}
+	}
+	for _, m := range hashJSON.FindAllStringSubmatch(text, 16) {
+		rev := m[4]
+		if rev == "" {
+			rev = m[2] // 3.4 and 3.5 name the revision of the moment only
+		}
+		t.hashes[rev] = append(t.hashes[rev], m[3])
+		t.hashLine = strings.TrimSpace(m[0])
 	}
 }
 

@@ -162,10 +162,13 @@ func (x *explainer) rank() {
 				(weight(o.sure) >= weight(c.sure) || !x.know.kinds[c.id].Data || x.know.kinds[o.id].Outside)
 		})
 	}
+	closer := slices.ContainsFunc(x.causes, func(o weighed) bool {
+		return o.id != "quorum-lost" && weight(o.sure) > 1 && !slices.Contains(x.know.kinds["quorum-lost"].Explains, o.id)
+	})
 	score := func(c weighed) [3]int {
 		s := [3]int{0, -weight(c.sure), x.know.rank(c.id)}
 		switch {
-		case c.id == "quorum-lost" && weight(c.sure) < 3, c.id == "unknown" && c.sure == etcdops.Possible:
+		case c.id == "quorum-lost" && (closer || weight(c.sure) < 2), c.id == "unknown" && c.sure == etcdops.Possible:
 			s[0] = 2
 		case explained(c):
 			s[0] = 1

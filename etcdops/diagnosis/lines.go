@@ -37,6 +37,10 @@ var lineTests = map[string]func(*lowered) bool{
 	"deadly": func(l *lowered) bool {
 		return l.level == "fatal" || l.level == "panic" || l.level == "" && !l.json
 	},
+	// A complaint about a certificate that is none about its dates.
+	"not-about-time": func(l *lowered) bool {
+		return !strings.Contains(l.lowMsg+l.lowErr, "expired") && !strings.Contains(l.lowMsg+l.lowErr, "not yet valid")
+	},
 	"not-info": func(l *lowered) bool { return l.level != "info" && l.level != "debug" },
 	"of-etcdmain": func(l *lowered) bool {
 		return strings.HasPrefix(l.lowCaller, "etcdmain") && !l.json
