@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // Binaries gives the folder that holds etcd, etcdctl and, from 3.5 on, etcdutl
@@ -41,6 +42,6 @@ func cacheOnly() (*Kit, error) {
 	if err != nil {
 		user = "/var/cache" // root without a home
 	}
-	k := &Kit{cache: filepath.Join(user, "novatui-e2e")}
+	k := &Kit{cache: filepath.Join(user, "novatui-e2e"), making: map[string]*sync.Mutex{}}
 	return k, os.MkdirAll(k.cache, 0o755)
 }
