@@ -5,12 +5,23 @@
 f=$1
 [ -f "$f" ] || refuse "$f is not there"
 n=$(size "$f")
-s=$(sum "$f") || fail "cannot read $f"
-printf 'size=%s\nsha256=%s\n' "$n" "$s"
-if [ "$n" -lt 544 ] || [ "$((n % 512))" != 32 ]; then
-	echo 'hash=missing'
-	exit 0
+whole='' want='' got=''
+if [ "$n" -ge 544 ] && [ "$((n % 512))" = 32 ]; then
+	want=$(tail -c 32 <"$f" | od -An -v -tx1 | tr -d ' \n')
+	# Both at once: a database is gigabytes, and most nodes have two processors.
+	sums=$(
+		{ s=$(sum "$f") && printf 'whole=%s\n' "$s"; } &
+		s=$(head -c "$((n - 32))" <"$f" | digest) && printf 'inner=%s\n' "$s"
+		wait
+	)
+	whole=$(printf '%s\n' "$sums" | sed -n 's/^whole=//p')
+	got=$(printf '%s\n' "$sums" | sed -n 's/^inner=//p')
+else
+	whole=$(sum "$f")
 fi
-want=$(tail -c 32 <"$f" | od -An -v -tx1 | tr -d ' \n')
-got=$(head -c "$((n - 32))" <"$f" | digest)
-if [ "$got" = "$want" ]; then echo 'hash=ok'; else echo 'hash=bad'; fi
+[ -n "$whole" ] || fail "cannot read $f"
+[ -z "$want" ] || [ -n "$got" ] || fail "cannot read $f"
+printf 'size=%s\nsha256=%s\n' "$n" "$whole"
+if [ -z "$want" ]; then echo 'hash=missing'
+elif [ "$got" = "$want" ]; then echo 'hash=ok'
+else echo 'hash=bad'; fi
