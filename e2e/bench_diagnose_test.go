@@ -52,7 +52,7 @@ func BenchmarkDiagnose(b *testing.B) {
 	b.ReportMetric(theirs.Seconds()/float64(b.N), "typed-s/op")
 	b.ReportMetric(ratio, "diagnose/typed")
 	b.ReportMetric(0, "ns/op")
-	verdict(b, "diagnose/typed", ratio, targetTyped)
+	b.Log(verdict("diagnose/typed", ratio, targetTyped))
 }
 
 // typed runs the commands and gives the time of all. Those that ask a dead
