@@ -171,7 +171,10 @@ func (x *explainer) add(f finding, variant string) {
 		c = &x.causes[len(x.causes)-1]
 	}
 	x.findings = append(x.findings, f)
-	if weight(f.sure) > weight(c.sure) || f.sure == c.sure && f.remedy != "" && c.remedy == "" {
+	// Of two that are as sure, the one that says what to do goes before the one
+	// that does not, or that does not know.
+	tells := f.sure == c.sure && f.remedy != "" && f.remedy != RemedyUnsafe && (c.remedy == "" || c.remedy == RemedyUnsafe)
+	if weight(f.sure) > weight(c.sure) || tells || f.sure == c.sure && f.remedy != "" && c.remedy == "" {
 		c.sure, c.variant, c.remedy = f.sure, variant, f.remedy
 		c.evidence = append([]ExplainedEvidence{f.evidence}, c.evidence...)
 	} else {

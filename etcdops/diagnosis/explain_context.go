@@ -110,11 +110,7 @@ func (x *explainer) looksHealthy() bool {
 		return false
 	}
 	for _, s := range x.said {
-		if s.source != sourceLog || len(s.current()) == 0 {
-			continue
-		}
-		run := s.current()[0]
-		if run.bad > 0 {
+		if s.source != sourcePeers && len(s.current()) > 0 && s.current()[0].bad > 0 {
 			return false
 		}
 	}

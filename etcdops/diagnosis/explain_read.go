@@ -58,7 +58,7 @@ var markLiterals = []string{
 	"elected leader", "became leader", "\"level\":\"fatal\"", "\"level\":\"panic\"", "\"level\":\"error\"", "level=fatal",
 	"level=error", " c | ", " e | ", "panic: ", "fatal error: ", "etcd-version", "server-version", "[version: ",
 	"initial-cluster", "initial_cluster", "remote-peer-id", "became active", "added member", "added peer", "[peers: [", "voters=(",
-	"exited", "active: ",
+	"exited", "active: ", "error:", "error from server",
 }
 
 // knownIndex is made once.
@@ -109,6 +109,7 @@ func newIndex(k knowledge) *index {
 type hit struct {
 	ExplainedEvidence
 	peers []string
+	noise bool    // of a rule of healthy
 	line  lowered // of the first occurrence
 }
 
@@ -297,6 +298,19 @@ func (r *textReader) loud(n int, b []byte, set litSet) {
 	like.parsed++
 	like.served = like.served || served
 	r.match(n, &low, set, run, like)
+	if isBad(&low) && !r.isNoise(like) {
+		run.bad++
+	}
+}
+
+// isBad reports whether etcd itself calls a line an error or worse.
+func isBad(l *lowered) bool {
+	return l.from == fromEtcd && (l.level == "fatal" || l.level == "panic" || l.level == "error" || strings.HasPrefix(l.lowMsg, "error"))
+}
+
+// isNoise reports whether the rules know lines with these words as harmless.
+func (r *textReader) isNoise(like *likeness) bool {
+	return slices.ContainsFunc(like.hits, func(h *hit) bool { return h.noise })
 }
 
 // match notes every pattern that the line fulfils.
@@ -317,7 +331,7 @@ func (r *textReader) match(n int, low *lowered, set litSet, run *explainedRun, l
 			}
 			h := run.hits[p]
 			if h == nil {
-				h = &hit{line: *low, ExplainedEvidence: ExplainedEvidence{Source: r.s.source, File: r.s.name, Line: n, Text: low.text}}
+				h = &hit{noise: r.x.know.rules[r.ix.patterns[p].rule].Cause == "healthy", line: *low, ExplainedEvidence: ExplainedEvidence{Source: r.s.source, File: r.s.name, Line: n, Text: low.text}}
 				run.hits[p] = h
 			}
 			h.Count++

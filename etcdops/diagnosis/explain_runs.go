@@ -33,9 +33,6 @@ func (r *textReader) mark(n int, l *lowered) bool {
 	if hasLoaded(l.line) {
 		run.loaded = n
 	}
-	if l.from == fromEtcd && (l.level == "fatal" || l.level == "panic" || l.level == "error") {
-		run.bad++
-	}
 	if v := saidVersion.FindStringSubmatch(l.text); v != nil && len(r.s.versions) < maxSigns {
 		if rel, err := parseRelease(v[1]); err == nil && !slices.Contains(r.s.versions, rel) {
 			r.s.versions = append(r.s.versions, rel)

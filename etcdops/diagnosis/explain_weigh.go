@@ -158,12 +158,15 @@ func (x *explainer) unitBad() bool {
 func (x *explainer) rank() {
 	explained := func(c weighed) bool {
 		return slices.ContainsFunc(x.causes, func(o weighed) bool {
+			if o.id == "quorum-lost" && x.down == 1 {
+				return false // the one that is down is this one: its peers are there
+			}
 			return o.id != c.id && weight(o.sure) > 1 && slices.Contains(x.know.kinds[o.id].Explains, c.id) &&
 				(weight(o.sure) >= weight(c.sure) || !x.know.kinds[c.id].Data || x.know.kinds[o.id].Outside)
 		})
 	}
 	closer := slices.ContainsFunc(x.causes, func(o weighed) bool {
-		return o.id != "quorum-lost" && weight(o.sure) > 1 && !slices.Contains(x.know.kinds["quorum-lost"].Explains, o.id)
+		return o.id != "quorum-lost" && weight(o.sure) > 1 && (x.down == 1 || !slices.Contains(x.know.kinds["quorum-lost"].Explains, o.id))
 	})
 	score := func(c weighed) [3]int {
 		s := [3]int{0, -weight(c.sure), x.know.rank(c.id)}

@@ -112,7 +112,7 @@ func isBanner(l line) bool {
 func hasServed(l line) bool {
 	return strings.Contains(l.msg, "ready to serve client requests") ||
 		strings.Contains(l.msg, "published local member to cluster through raft") ||
-		l.caller == "etcdserver" && strings.HasPrefix(l.msg, "published {")
+		strings.HasPrefix(l.msg, "published {Name:")
 }
 
 // hasLoaded matches raft at work: the member has read its database and its
