@@ -43,6 +43,13 @@ samples: ## break etcd 3.4 to 3.7 in every way and keep what it says for the dia
 	@[ "$$(uname)" = Linux ] || { echo 'make samples: it needs Linux (Debian) and root' >&2; exit 1; }
 	NOVATUI_MAKE_SAMPLES=$(CURDIR)/etcdops/diagnosis/testdata/samples go test -tags e2e -count=1 -v -timeout 90m -run '$(or $(ONLY),TestMakeSamples)' ./e2e/samples
 
+.PHONY: faults
+faults: ## fill the tables of docs/faults.md: the faults in the lab, then make e2e-full, recorded
+	mkdir -p bin && rm -f bin/results.jsonl
+	NOVATUI_RESULTS=$(CURDIR)/bin/results.jsonl go test -count=1 -timeout 30m -run TestFaults ./e2e/suite
+	NOVATUI_RESULTS=$(CURDIR)/bin/results.jsonl NOVATUI_E2E_FULL=1 go test -tags e2e -count=1 -timeout 180m ./e2e
+	go run ./docs/faulttable bin/results.jsonl
+
 .PHONY: lint
 lint: ## golangci-lint, as .golangci.yml says (the first time builds it: about 2 minutes)
 	go run $(GOLANGCI_LINT) run ./...
