@@ -131,12 +131,13 @@ func (x *explainer) blameNothing() {
 	f := finding{cause: "unknown", sure: etcdops.Possible}
 	words := 0
 	for _, s := range x.said {
-		for i := len(s.words) - 1; i >= 0 && words < maxEvidence; i-- {
-			if strings.TrimSpace(s.words[i].Text) == "" {
+		for back := 1; back <= min(s.next, keepLast) && words < maxEvidence; back++ {
+			w := s.words[(s.next-back)%keepLast]
+			text := shown(strings.ToValidUTF8(strings.TrimRight(string(w.text), "\r\n"), "\uFFFD"))
+			if strings.TrimSpace(text) == "" {
 				continue
 			}
-			f.evidence = s.words[i]
-			f.evidence.Text = shown(strings.ToValidUTF8(strings.TrimRight(f.evidence.Text, "\r\n"), "\uFFFD"))
+			f.evidence = ExplainedEvidence{Source: s.source, File: s.name, Line: w.line, Text: text}
 			x.add(f, "")
 			words++
 		}

@@ -20,7 +20,7 @@ const (
 	keepParsed = 12       // lines with the same words that are taken apart, per run
 	keepPeers  = 16       // peers told apart, per pattern
 	keepPretty = 64       // lines of one JSON record that stands over several
-	keepLast   = 40       // newest lines, for "last words"
+	keepLast   = 16       // newest lines, for "last words"
 )
 
 // pattern is one matcher of one rule.
@@ -142,11 +142,18 @@ func newRun() *explainedRun {
 type said struct {
 	source, name string
 	runs         []*explainedRun
-	dropped      int // older runs
-	words        []ExplainedEvidence
+	dropped      int             // older runs
+	words        [keepLast]word  // the newest lines, in a ring
+	next         int             // where the next one goes
 	text         strings.Builder // of a tool's output, bounded
 	versions     []release
 	signs        clusterSigns
+}
+
+// word is a line as it stands.
+type word struct {
+	line int
+	text []byte
 }
 
 // read streams a text through the index.
@@ -251,10 +258,10 @@ func (r *textReader) quiet(n int, b []byte) {
 
 // keepWords keeps the newest lines, without reading them.
 func (r *textReader) keepWords(n int, b []byte) {
-	if len(r.s.words) >= 2*keepLast {
-		r.s.words = append(r.s.words[:0], r.s.words[keepLast:]...)
-	}
-	r.s.words = append(r.s.words, ExplainedEvidence{Source: r.s.source, File: r.s.name, Line: n, Text: string(b[:min(len(b), maxShown)])})
+	w := &r.s.words[r.s.next%keepLast]
+	r.s.next++
+	w.line = n
+	w.text = append(w.text[:0], b[:min(len(b), maxShown)]...)
 }
 
 func (r *textReader) run() *explainedRun { return r.s.runs[len(r.s.runs)-1] }

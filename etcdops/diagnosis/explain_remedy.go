@@ -79,7 +79,7 @@ func (x *explainer) dataRemedy(best weighed) (Remedy, string) {
 		return RemedyUnsafe, "others-down"
 	case x.quorumSpoke(best):
 		return RemedyRejoin, "rejoin-spoke"
-	case x.down == 1 && x.members < 0:
+	case x.down == 1 && x.members < 0 && x.tool.noQuorum == "":
 		return RemedyRejoin, "rejoin-one-down"
 	}
 	return RemedyUnsafe, "quorum-not-known"
@@ -90,7 +90,7 @@ func (x *explainer) dataRemedy(best weighed) (Remedy, string) {
 func (x *explainer) quorumSpoke(best weighed) bool {
 	switch best.id {
 	case "removed-member", "raft-lost-log", "already-bootstrapped":
-		return x.down <= 1
+		return x.down <= 1 && x.tool.noQuorum == ""
 	case "data-inconsistent":
 		return x.tool.oddHash()
 	}
@@ -115,8 +115,10 @@ func (x *explainer) foreignRemedy(word Remedy) (Remedy, string) {
 	switch {
 	case word == RemedyFix:
 		return RemedyFix, string(RemedyFix)
-	case x.members == 1:
-		return RemedyFix, string(RemedyFix)
+	case x.members == 1, x.tool.added:
+		return RemedyFix, string(RemedyFix) // it was to join, and its settings made another cluster
+	case x.members > 0 && x.members%2 == 0:
+		return RemedyUnsafe, "which-cluster" // one of them was just added, perhaps this one
 	case x.quorum() == quorumHolds && x.down > 0:
 		return RemedyRejoin, "rejoin"
 	case x.members < 0 && x.down != 0 && x.found("cluster-id-mismatch/own-membership"):

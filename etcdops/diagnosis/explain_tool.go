@@ -22,6 +22,7 @@ type toolFacts struct {
 	hashLine  string
 	noQuorum  string // a line that shows that nobody answers for a quorum
 	timeouts  int
+	added     bool
 	changes   int // attempts to change the membership that failed
 }
 
@@ -33,6 +34,7 @@ var (
 	hashTable    = regexp.MustCompile(`(?m)^\s*[|│]\s*(\S+:\d+)\s*[|│]\s*(\d+)\s*[|│](?:\s*(\d+)\s*[|│])?\s*$`)
 	hashJSON     = regexp.MustCompile(`"Endpoint":\s?"([^"]+)","HashKV":\{"header":\{[^}]*?"revision":(\d+)[^}]*\},"hash":(\d+)(?:,"compact_revision":-?\d+)?(?:,"hash_revision":(\d+))?`)
 	hashSimple   = regexp.MustCompile(`(?m)^(\S+:\d+), (\d{4,})(?:, (\d+))?\s*$`)
+	memberAdded  = regexp.MustCompile(`(?i)Member +[0-9a-f]+ added to cluster|Added member named`)
 	memberChange = regexp.MustCompile(`(?i)member (add|remove)|trying to (add|remove) member`)
 )
 
@@ -63,9 +65,12 @@ func (t *toolFacts) read(s *said) {
 		}
 	}
 	low := strings.ToLower(text)
+	t.added = t.added || memberAdded.MatchString(text)
+	for _, w := range []string{"context deadline exceeded", "etcdserver: request timed out"} {
+		t.timeouts += strings.Count(low, w)
+	}
 	for _, w := range []string{"context deadline exceeded", "no leader", "cluster is unavailable", "request timed out", "timed out, possibly due to connection lost"} {
 		if at := strings.Index(low, w); at >= 0 {
-			t.timeouts++
 			if t.noQuorum == "" {
 				t.noQuorum = lineAround(text, at)
 			}

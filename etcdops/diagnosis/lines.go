@@ -47,6 +47,14 @@ var lineTests = map[string]func(*lowered) bool{
 	},
 	// A raft log of a few entries is the bootstrap's own.
 	"fresh-log": func(l *lowered) bool {
+		for _, s := range []string{"starting local member", "starting member ", "lastindex: 0, lastterm: 0"} {
+			if strings.Contains(l.lowMsg, s) && !strings.Contains(l.lowMsg, "restarting") {
+				return true
+			}
+		}
+		if l.field("member-initialized") == "false" {
+			return true
+		}
 		m := logIndex.FindStringSubmatch(l.lowMsg)
 		if m == nil {
 			return false

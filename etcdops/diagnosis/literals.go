@@ -3,7 +3,7 @@ package diagnosis
 import "strings"
 
 // maxLiterals bounds how many different literals the rules may look for.
-const maxLiterals = 2048
+const maxLiterals = 1024
 
 // litSet is a set of literals, by number.
 type litSet [maxLiterals / 64]uint64
