@@ -249,7 +249,7 @@ func (b *box) state() string {
 // journal is the unit's, in the format that people paste.
 func (b *box) journal() []line {
 	var out []line
-	got, _ := b.try("journalctl", "-u", "etcd", "--no-pager", "-q", "-o", "short")
+	got, _ := b.try("journalctl", "-u", "etcd", "--no-pager", "-o", "short")
 	for _, l := range strings.Split(strings.TrimRight(got, "\n"), "\n") {
 		out = append(out, line{text: l})
 	}

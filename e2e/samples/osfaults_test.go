@@ -4,13 +4,13 @@ package samples
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/binary"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -95,18 +95,18 @@ func (m *member) throttled() (slow func(perSecond int)) {
 	}
 }
 
-// kernel are the kernel's lines about a killed process, since a mark.
-func kernel(l *lab, host string, pid int) []line {
+// kernel are the kernel's lines about processes that it killed for memory.
+func kernel(l *lab, host string, since time.Time) []line {
 	out := tool(l.t, "dmesg", "--time-format", "iso")
 	var lines []line
 	s := bufio.NewScanner(strings.NewReader(out))
 	for s.Scan() {
-		if !strings.Contains(s.Text(), "oom") && !strings.Contains(s.Text(), strconv.Itoa(pid)) && !strings.Contains(s.Text(), "Memory cgroup") {
+		if !strings.Contains(s.Text(), "oom") && !strings.Contains(s.Text(), "Memory cgroup") {
 			continue
 		}
 		stamp, rest, _ := strings.Cut(s.Text(), " ")
 		at, err := time.Parse("2006-01-02T15:04:05,999999-07:00", stamp)
-		if err != nil || time.Since(at) > time.Minute || strings.Contains(rest, "nvs-") {
+		if err != nil || at.Before(since) || strings.Contains(rest, "nvs-") || strings.Contains(rest, "+0x") {
 			continue
 		}
 		lines = append(lines, line{at: at, text: at.Format("Jan 02 15:04:05 ") + host + " kernel: " + rest})
@@ -156,11 +156,11 @@ var osScenarios = []scenario{
 			m.start()
 			return died(m)
 		}},
-	{name: "disk-quota", title: "The service's file size limit is reached", cause: "disk-full", remedy: "fix-cause-then-restart", why: "the data are sound; etcd may not write more", nodes: 1, look: docker,
-		how: "one member on a tmpfs of 70 MB, written to until nothing was left", versions: []string{"3.5.35"},
+	{name: "disk-full-grown", title: "The database has grown until the file system was full", cause: "disk-full", remedy: "fix-cause-then-restart", why: diskWhy, nodes: 1, look: docker,
+		how: "one member on a tmpfs of 100 MB, written to until nothing was left", versions: []string{"3.5.35"},
 		do: func(l *lab) shot {
 			m := l.members[0]
-			m.smallDisk(70)
+			m.smallDisk(100)
 			m.start()
 			m.ready()
 			_ = m.tryPut(3000, 20000)
@@ -195,15 +195,15 @@ var osScenarios = []scenario{
 			}))
 		}},
 	{name: "fd-limit", title: "Too many open files", cause: "fd-limit", remedy: "fix-cause-then-restart", why: soundWhy, unit: "active (running)",
-		how: "three members; one started with a limit of 64 open files, then 100 client connections", versions: all34, look: journal,
+		how: "three members; one started with a limit of 160 open files, then 200 connections to its peer port", versions: all34, look: journal,
 		do: func(l *lab) shot {
 			m := l.members[1]
-			m.wrap = []string{"prlimit", "--nofile=64:64"}
+			m.wrap = []string{"prlimit", "--nofile=160:160"}
 			l.startAll()
 			var open []net.Conn
-			for range 100 {
+			for range 200 {
 				_ = inSpace(hub, func() error {
-					c, err := net.DialTimeout("tcp4", m.ip+":2379", time.Second)
+					c, err := net.DialTimeout("tcp4", m.ip+":2380", time.Second)
 					if err == nil {
 						open = append(open, c)
 					}
@@ -220,9 +220,9 @@ var osScenarios = []scenario{
 			return shot{bad: m, log: got, down: 0, total: 3}
 		}},
 	{name: "fd-limit-start", title: "Too few files allowed to start", cause: "fd-limit", remedy: "fix-cause-then-restart", why: soundWhy, look: docker,
-		how: "three members; one restarted with a limit of 9 open files", versions: []string{"3.5.35", "3.7.3"},
+		how: "three members; one restarted with a limit of 64 open files", versions: []string{"3.5.35", "3.7.3"},
 		do: func(l *lab) shot {
-			return died(broken(l, func(m *member) { m.wrap = []string{"prlimit", "--nofile=9:9"} }))
+			return died(broken(l, func(m *member) { m.wrap = []string{"prlimit", "--nofile=64:64"} }))
 		}},
 	{name: "lock-db", title: "Another process holds the database's lock", cause: "lock-held", remedy: "fix-cause-then-restart", why: "the data are sound; the holder of the lock has to go",
 		how: "three members; member/snap/db of a stopped one locked by another process, then started", versions: all34, look: cri, unit: "Running (0/1 ready)",
@@ -289,7 +289,7 @@ var osScenarios = []scenario{
 			l.t.Cleanup(func() { m.kill(); _ = os.Remove(m.group) })
 			must(l.t, os.WriteFile(filepath.Join(m.group, "memory.limit_in_bytes"), []byte("41943040"), 0))
 			l.startAll()
-			pid := m.newestPID
+			began := time.Now().Truncate(time.Second)
 			l.lead(0)
 			must(l.t, l.members[0].tryPut(2000, 100000))
 			m.ended()
@@ -297,7 +297,7 @@ var osScenarios = []scenario{
 			for i := range got {
 				got[i] = line{text: shows(got[i:i+1], journal, m.name)[0]}
 			}
-			return shot{bad: m, raw: true, log: append(got, kernel(l, m.name, pid)...), down: 1, total: 3}
+			return shot{bad: m, raw: true, log: append(got, kernel(l, m.name, began)...), down: 1, total: 3}
 		}},
 	{name: "sigterm", title: "Stopped with SIGTERM", cause: "stopped-by-supervisor", remedy: "restart", why: "etcd stopped because it was told to; its data are sound",
 		how: "three members; SIGTERM to one", versions: []string{"3.4", "3.6.16"}, boxes: []string{"3.5.35", "3.7.3"}, look: cri, unit: "exited (0)",
@@ -335,17 +335,31 @@ var osScenarios = []scenario{
 			m.ended()
 			return shot{bad: m, log: m.output(), down: 3, total: 3}
 		}},
-	{name: "power-cut", title: "Power cut, then up again by itself", cause: "host-crash", remedy: "none", why: "the machine lost its power and came back; etcd repaired what was torn and serves",
-		how: "three members; the machine of one switched off without warning, the last record of its WAL torn, switched on again", boxes: all34,
+	{name: "power-cut", title: "Power cut, then up again by itself", cause: "host-crash", remedy: "none", why: "the machine lost its power and came back; etcd cut off the record that was being written and serves",
+		how: "three members; the machine of one switched off without warning, the start of a record that was never acknowledged left at the end of its WAL, switched on again", boxes: all34,
 		do: func(l *lab) shot {
 			m := l.members[1]
 			l.startAll()
 			l.members[0].put(60, 300)
 			m.box.off()
-			m.tear()
+			m.halfWritten()
 			m.start()
 			m.ready()
-			return shot{bad: m, log: m.output(), down: 0, total: 3}
+			return shot{bad: m, log: sinceBoot(m.output()), down: 0, total: 3}
+		}},
+	{name: "power-cut-lied", title: "After a power cut the last acknowledged record is gone", cause: "raft-lost-log", also: []string{"host-crash"}, remedy: "rejoin",
+		why: "the disk had said that the record was written: the member forgot what it had acknowledged, and has to be made anew", awkward: "etcd repairs the WAL, says so, and dies of it",
+		how: "three members; the machine of one switched off without warning, the last sectors of its WAL zeroed, switched on again", boxes: []string{"3.4", "3.6.16"},
+		do: func(l *lab) shot {
+			m := l.members[1]
+			l.startAll()
+			l.lead(0)
+			l.members[0].put(60, 300)
+			m.box.off()
+			m.tear()
+			m.start()
+			m.ended()
+			return shot{bad: m, log: sinceBoot(m.output()), down: 1, total: 3}
 		}},
 	{name: "power-cut-off", title: "The machine came back and etcd is not enabled", cause: "host-crash", remedy: "restart", why: "the machine was switched off and on; nothing starts the unit, its data are sound",
 		how: "three members; the machine of one switched off without warning and on again; the unit is not enabled", boxes: []string{"3.6.16"},
@@ -375,9 +389,19 @@ var osScenarios = []scenario{
 		how: "three members; one's database broken; only the first 6 lines of its start are kept", versions: []string{"3.5.35"}, look: journal, unit: "failed (exit-code)",
 		do: func(l *lab) shot {
 			s := died(broken(l, func(m *member) { l.overwrite(m.db(), 0, rubbish(8<<10)) }))
-			s.log = s.log[:6]
+			s.log = s.log[:6] // the start of a start, the same in every run
 			return s
 		}},
+}
+
+// sinceBoot are the lines of the newest boot and some before it.
+func sinceBoot(lines []line) []line {
+	for i := len(lines) - 1; i > 0; i-- {
+		if strings.HasPrefix(lines[i].text, "-- Boot ") {
+			return lines[max(0, i-6):]
+		}
+	}
+	return lines
 }
 
 func lastOf(lines []line, n int) []line { return lines[max(0, len(lines)-n):] }
@@ -390,20 +414,28 @@ func putFor(m *member, d time.Duration) {
 	}
 }
 
-// tear destroys the second half of the WAL's last record, as a power cut does
-// to a record whose last sector was not written.
-func (m *member) tear() {
+// walEnd is where the last record of the WAL ends, in its newest file.
+func (m *member) walEnd() (path string, end int) {
 	files := m.wal()
-	path := files[len(files)-1]
-	f, err := os.Open(path)
+	path = files[len(files)-1]
+	b, err := os.ReadFile(path)
 	must(m.t, err)
-	b, err := io.ReadAll(f)
-	must(m.t, err)
-	must(m.t, f.Close())
-	end := len(b)
-	for end > 0 && b[end-1] == 0 {
-		end--
-	}
-	cut := (end - 1) / 512 * 512
+	return path, len(bytes.TrimRight(b, "\x00"))
+}
+
+// tear zeroes the last sectors of the WAL, and with them the last write: what
+// follows it are some bytes of raft's state.
+func (m *member) tear() {
+	path, end := m.walEnd()
+	cut := (end - 700) / 512 * 512
 	m.overwrite(path, int64(cut), make([]byte, end-cut))
+}
+
+// halfWritten leaves the first sector of a record of 1200 bytes at the end of
+// the WAL, as a power cut does to one that was being written.
+func (m *member) halfWritten() {
+	path, end := m.walEnd()
+	end = (end + 7) / 8 * 8 // records begin at multiples of 8
+	head := binary.LittleEndian.AppendUint64(nil, 1200)
+	m.overwrite(path, int64(end), append(head, rubbish(512-(end+8)%512)...))
 }

@@ -57,7 +57,7 @@ const (
 
 var looks = map[look]string{
 	plain: "", journal: "shown as journalctl -o short shows them", russian: "shown as journalctl shows them with ru_RU",
-	cut: "shown as journalctl in a pager 160 wide shows them", docker: "shown as docker logs --timestamps shows them",
+	cut: "shown as journalctl in a pager 200 wide shows them", docker: "shown as docker logs --timestamps shows them",
 	cri: "shown as in a pod's log file", compose: "shown as docker compose logs shows them",
 }
 
@@ -139,7 +139,7 @@ func (s scenario) make(t *testing.T, version string, inBox bool, dir string) {
 		out.ID += "-systemd"
 		out.Platform = "systemd"
 		out.How += "; the member ran as a systemd unit"
-		unit = l.members[1].box.state()
+		unit, shown = l.members[1].box.state(), journal
 	} else {
 		if looks[shown] != "" {
 			out.How += "; lines " + looks[shown]
@@ -162,7 +162,7 @@ func (s scenario) make(t *testing.T, version string, inBox bool, dir string) {
 		}
 	}
 	if got.peer != nil {
-		out.PeersLog = shows(bound(scrubbed(got.peers, scrub), 14), shown, got.peer.name)
+		out.PeersLog = shows(bound(scrubbed(got.peers, scrub), 20), shown, got.peer.name)
 	}
 	out.Etcdctl = append(out.Etcdctl, got.ctl...)
 	for i := range out.Etcdctl {
@@ -246,6 +246,7 @@ var (
 	wording = regexp.MustCompile(`"(?:msg|error|logger)":"(?:[^"\\]|\\.)*"`)
 	numbers = regexp.MustCompile(`[0-9a-f]*[0-9][0-9a-f]*`)
 	trace   = regexp.MustCompile(`("stacktrace":"(?:[^"\\]|\\.){0,160})(?:[^"\\]|\\.)*"`)
+	warned  = regexp.MustCompile(`"level":"warn"| W \| |rejected|[Rr]epair|-- Boot `)
 	loud    = regexp.MustCompile(`"level":"(error|fatal|panic|dpanic)"|^panic|^fatal| [CEF] \| |unexpected fault|signal SIG|Failed with result|Main process exited`)
 )
 
@@ -297,17 +298,20 @@ func bound(lines []line, most int) []line {
 		return folded
 	}
 	first, last := most/4, most/2
-	var out []line
 	room := most - first - last
+	chosen := map[int]bool{}
+	for _, rank := range []*regexp.Regexp{loud, warned} {
+		for i := first; i < len(folded)-last && len(chosen) < room; i++ {
+			if rank.MatchString(folded[i].text) {
+				chosen[i] = true
+			}
+		}
+	}
+	var out []line
 	for i, l := range folded {
-		middle := i >= first && i < len(folded)-last
-		if middle && (!loud.MatchString(l.text) || room == 0) {
-			continue
+		if i < first || i >= len(folded)-last || chosen[i] {
+			out = append(out, l)
 		}
-		if middle {
-			room--
-		}
-		out = append(out, l)
 	}
 	return out
 }
@@ -339,9 +343,9 @@ func shows(lines []line, how look, host string) []string {
 			if how == russian {
 				month = months[at.Month()-1]
 			}
-			s = fmt.Sprintf("%s %s %s etcd[%d]: %s", month, at.Format("02 15:04:05"), host, l.pid%40000+400, s)
-			if r := []rune(s); how == cut && len(r) > 160 {
-				s = string(r[:159]) + ">"
+			s = fmt.Sprintf("%s %s %s etcd[%d]: %s", month, at.Format("02 15:04:05"), host, l.pid, s)
+			if r := []rune(s); how == cut && len(r) > 200 {
+				s = string(r[:199]) + ">"
 			}
 		case docker:
 			s = at.UTC().Format(time.RFC3339Nano) + " " + s
