@@ -44,31 +44,19 @@ func (x *explainer) count() {
 	if x.members < 0 && x.tool.members > 0 {
 		x.members = x.tool.members
 	}
-	if x.members < 0 {
-		x.members = x.alone()
-	}
 	if x.down < 0 && x.tool.unhealthy > 0 && x.members > 0 && x.tool.unhealthy+x.tool.healthy == x.members {
 		x.down = x.tool.unhealthy
 	}
 }
 
-// alone reports 1 where the texts show a cluster of one member.
-func (x *explainer) alone() int {
-	for _, s := range x.said {
-		if s.source != sourceLog {
-			continue
-		}
+// maybeAlone reports signs that the cluster has one member only. They are no
+// proof: kubeadm's first member is started with itself alone in its initial
+// cluster, also when two more have joined since.
+func (x *explainer) maybeAlone() bool {
+	return slices.ContainsFunc(x.said, func(s *said) bool {
 		c := s.signs
-		if len(c.peers) == 0 && (c.raftIDs == 1 && c.initial <= 1 || c.initial == 1 && c.raftIDs == 0 && !s.joins()) {
-			return 1
-		}
-	}
-	return Unknown
-}
-
-// joins reports whether a member was told to join a cluster that exists.
-func (s *said) joins() bool {
-	return s.signs.initial != 1
+		return s.source == sourceLog && len(c.peers) == 0 && c.raftIDs <= 1 && c.raftIDs+c.initial > 0 && c.initial <= 1
+	})
 }
 
 // context adds what follows from members, down and the unit, and from what was

@@ -66,23 +66,29 @@ func (x *explainer) dataRemedy(best weighed) (Remedy, string) {
 	}
 	switch {
 	case x.members == 1:
-		if slices.Contains([]string{"db-corrupt", "wal-corrupt", "snap-missing", "raft-lost-log"}, best.id) {
+		if unreadable(best.id) {
 			return RemedyRestore, "restore-alone"
 		}
 		return RemedyUnsafe, "alone"
 	case x.quorum() == quorumHolds:
 		return RemedyRejoin, "rejoin"
 	case x.quorum() == quorumGone:
-		if x.down == x.members && x.brokenPeers() {
+		if x.down == x.members && unreadable(best.id) && x.brokenPeers() {
 			return RemedyRestore, "restore"
 		}
 		return RemedyUnsafe, "others-down"
 	case x.quorumSpoke(best):
 		return RemedyRejoin, "rejoin-spoke"
-	case x.down == 1 && x.members < 0 && x.tool.noQuorum == "":
+	case x.down == 1 && x.members < 0 && x.tool.noQuorum == "" && !x.maybeAlone():
 		return RemedyRejoin, "rejoin-one-down"
 	}
 	return RemedyUnsafe, "quorum-not-known"
+}
+
+// unreadable reports whether a cause is that files cannot be read: no member
+// alone gets over that without a snapshot.
+func unreadable(cause string) bool {
+	return cause == "db-corrupt" || cause == "wal-corrupt" || cause == "snap-missing"
 }
 
 // quorumSpoke: the evidence itself shows that others form a quorum: only a
@@ -105,7 +111,7 @@ func (x *explainer) quorumSpoke(best weighed) bool {
 // brokenPeers: peers' logs show data faults too.
 func (x *explainer) brokenPeers() bool {
 	return slices.ContainsFunc(x.findings, func(f finding) bool {
-		return f.rule != nil && f.evidence.Source == sourcePeers && x.know.kinds[f.cause].Data && weight(f.sure) > 1
+		return f.rule != nil && f.evidence.Source == sourcePeers && unreadable(f.cause) && weight(f.sure) > 1
 	})
 }
 

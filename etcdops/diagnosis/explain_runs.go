@@ -86,7 +86,7 @@ func (s *said) current() []*explainedRun {
 }
 
 var (
-	initialCluster = regexp.MustCompile(`(?i)initial[-_]cluster(?:"?[:=]\s?\[?"?)([^\s"\]]+=[^\s"\]]+)`)
+	initialCluster = regexp.MustCompile(`(?i)initial[-_ ]cluster(?:"?\s?[:=]\s?\[?"?)([^\s"\]]+=[^\s"\]]+)`)
 	raftPeers      = regexp.MustCompile(`(?:\[peers: \[|voters=\()([0-9a-f, .…]*)`)
 	peerID         = regexp.MustCompile(`\b(?:peer|member) ([0-9a-f]{12,16})\b`)
 )
