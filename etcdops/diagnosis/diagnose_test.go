@@ -150,6 +150,7 @@ const (
 	saysLostLog  = `panic: tocommit(159) is out of range [lastIndex(58)]. Was the raft log corrupted, truncated, or lost?`
 	saysRemoved  = `{"level":"warn","ts":"2026-11-03T14:00:00Z","caller":"etcdserver/server.go:849","msg":"server error","error":"the member has been permanently removed from the cluster"}`
 	saysPort     = `{"level":"fatal","ts":"2026-11-03T14:00:00Z","caller":"etcdmain/etcd.go:157","msg":"discovery failed","error":"listen tcp 10.0.0.2:2380: bind: address already in use"}`
+	saysNoSpace  = `{"level":"fatal","ts":"2026-11-03T14:00:00Z","caller":"backend/batch_tx.go:248","msg":"failed to commit tx","error":"write /var/lib/etcd/member/snap/db: no space left on device"}`
 	saysWeird    = `{"level":"fatal","ts":"2026-11-03T14:00:00Z","caller":"etcdmain/etcd.go:157","msg":"discovery failed","error":"something nobody has seen"}`
 )
 

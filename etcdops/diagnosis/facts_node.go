@@ -113,6 +113,11 @@ func (j *judge) checkDisk(c *nodeCase) {
 	}
 }
 
+// hasRoom: the directory's file system was looked at, and is not even tight.
+func hasRoom(d etcdops.DirFacts) bool {
+	return d.Error == "" && d.TotalBytes > 0 && d.FreeBytes >= tightBytes && d.FreeInodes != 0
+}
+
 // checkClock compares a node's clock with the median of all nodes, because the
 // operator's own may be the wrong one; of one or two nodes, with the
 // operator's.

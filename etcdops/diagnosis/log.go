@@ -127,9 +127,12 @@ func (j *judge) applyRule(r reading, rule *rule) {
 	if len(hits) == 0 || !r.admits(rule) {
 		return
 	}
-	sure := rule.Confidence
+	sure, variant := rule.Confidence, rule.Variant
 	if r.earlier && !rule.Stays {
 		sure = etcdops.Possible
+	}
+	if len(rule.Past) > 0 && all(rule.Past, r.is) {
+		sure, variant = etcdops.Possible, "past"
 	}
 	for _, h := range hits {
 		node, source := r.c.facts.Node, "log"
@@ -141,7 +144,7 @@ func (j *judge) applyRule(r reading, rule *rule) {
 			}
 		}
 		j.add(found{
-			cause: rule.Cause, node: node, confidence: sure, variant: rule.Variant,
+			cause: rule.Cause, node: node, confidence: sure, variant: variant,
 			evidence: etcdops.Evidence{Source: source, Node: r.c.facts.Node, Line: h.lastN, Text: h.text},
 		})
 	}
@@ -167,10 +170,12 @@ func (r reading) admits(rule *rule) bool {
 	said := func(m matcher) bool {
 		return slices.ContainsFunc(r.lines, func(d distinct) bool { return m.matches(&d.lowered) })
 	}
-	is := func(name string) bool { return conditions[name](r.c) }
 	return all(rule.With, said) && !slices.ContainsFunc(rule.Unless, said) &&
-		all(rule.When, is) && !slices.ContainsFunc(rule.Not, is)
+		all(rule.When, r.is) && !slices.ContainsFunc(rule.Not, r.is)
 }
+
+// is reports whether a named condition holds on the node's facts.
+func (r reading) is(name string) bool { return conditions[name](r.c) }
 
 func all[T any](list []T, ok func(T) bool) bool {
 	return !slices.ContainsFunc(list, func(t T) bool { return !ok(t) })
@@ -193,6 +198,8 @@ func endedBadly(u etcdops.UnitFacts) bool {
 var conditions = map[string]func(*nodeCase) bool{
 	// The WAL is there now, whatever the log says of an earlier moment.
 	"has-wal": func(c *nodeCase) bool { return c.facts.Data.Error == "" && hasWAL(c.facts) },
+	// The file systems of its data were looked at, and have room now.
+	"has-room": func(c *nodeCase) bool { return hasRoom(c.facts.Data) && hasRoom(c.facts.WAL) },
 	// A quorum's membership lists the very id under which it last ran.
 	"is-member": func(c *nodeCase) bool {
 		own := lastWith(c.newest(), "local-member-id").field("local-member-id")

@@ -199,10 +199,19 @@ func (j *judge) prospectByUnit(s *seat, c *nodeCase) prospect {
 		// A start that systemd gave up on: without quorum etcd cannot become
 		// ready (facts-e2e-hosts.md). It says nothing against the member.
 		return restartable
+	case j.wasFull(c):
+		return restartable
 	case u.Active == "failed" && u.Restarts == 0 && len(lastErrors(c)) == 0:
 		return restartable
 	}
 	return failing
+}
+
+// wasFull: it ended over a full disk, and there is room now.
+func (j *judge) wasFull(c *nodeCase) bool {
+	return conditions["has-room"](c) && slices.ContainsFunc(j.causes, func(k etcdops.Cause) bool {
+		return k.ID == "disk-full" && k.Node == c.facts.Node
+	})
 }
 
 // onItsWay reports whether a member is starting, or has started and looks for

@@ -59,6 +59,9 @@ type rule struct {
 	// When and Not name conditions on the node's facts (conditions.go).
 	When []string `yaml:"when"`
 	Not  []string `yaml:"not"`
+	// Past names conditions under which what the line says is over: it is then
+	// no more than possible, and has the words of the variant "past".
+	Past []string `yaml:"past"`
 	// Blames is "remote" when the line is about the peer that it names.
 	Blames string `yaml:"blames"`
 	// Variant chooses other words than the cause's own.
@@ -261,7 +264,7 @@ func (k knowledge) check(r *rule) error {
 	if r.Blames != "" && r.Blames != "remote" {
 		return fmt.Errorf("blames %q", r.Blames)
 	}
-	for _, c := range slices.Concat(r.When, r.Not) {
+	for _, c := range slices.Concat(r.When, r.Not, r.Past) {
 		if conditions[c] == nil {
 			return fmt.Errorf("condition %q is unknown", c)
 		}

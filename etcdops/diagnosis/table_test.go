@@ -53,6 +53,15 @@ func TestRemedyTable(t *testing.T) {
 			n := badDB(f, 2)
 			n.Data.FreeBytes = 0
 		}), degraded, "disk-full master-2", fixCause, "master-2", false},
+		{"disk full, and room again", brokenBy(3, func(f *etcdops.Facts) {
+			n := crashing(f, 2)
+			journal(n, 77, saysRunning, saysNoSpace)
+		}), degraded, "disk-full master-2", restart, "master-2", false},
+		{"disk full, and not looked at", brokenBy(3, func(f *etcdops.Facts) {
+			n := crashing(f, 2)
+			n.Data.TotalBytes, n.Data.FreeBytes = 0, 0
+			journal(n, 77, saysRunning, saysNoSpace)
+		}), degraded, "disk-full master-2", fixCause, "master-2", false},
 		{"port taken", brokenBy(3, func(f *etcdops.Facts) {
 			n := crashing(f, 2)
 			n.Ports[0] = etcdops.PortFact{Port: 2379, Use: "client", Listening: true, PID: 4242, Process: "nginx"}
