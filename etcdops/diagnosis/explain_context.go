@@ -70,6 +70,7 @@ func (x *explainer) context() {
 		x.add(finding{cause: "quorum-lost", sure: etcdops.Possible, evidence: ExplainedEvidence{Source: sourceEtcdctl, Text: x.tool.noQuorum}}, "")
 	}
 	x.toolCauses()
+	x.suddenEnd()
 	if !x.suspects() {
 		if x.looksHealthy() {
 			x.addFact("healthy", etcdops.Likely, sourceLog, "")
@@ -79,6 +80,27 @@ func (x *explainer) context() {
 		return
 	}
 	x.causes = slices.DeleteFunc(x.causes, func(c weighed) bool { return c.id == "healthy" })
+}
+
+// suddenEnd: a unit that is down without a word of an end, after it had served,
+// went down with its host.
+func (x *explainer) suddenEnd() {
+	state := strings.ToLower(x.in.UnitState)
+	if !strings.Contains(state, "inactive") && !strings.Contains(state, "dead") {
+		return
+	}
+	for _, s := range x.said {
+		if s.source != sourceLog || len(s.current()) == 0 {
+			continue
+		}
+		run := s.current()[0]
+		said := slices.ContainsFunc(x.findings, func(f finding) bool {
+			return f.evidence.Source == sourceLog && weight(f.sure) > 1 && f.cause != "healthy"
+		})
+		if run.served > 0 && run.bad == 0 && !run.ended && !said {
+			x.addFact("host-crash", etcdops.Likely, sourceUnit, x.in.UnitState)
+		}
+	}
 }
 
 // suspects reports whether anything but noise was found.

@@ -58,7 +58,7 @@ var markLiterals = []string{
 	"elected leader", "became leader", "\"level\":\"fatal\"", "\"level\":\"panic\"", "\"level\":\"error\"", "level=fatal",
 	"level=error", " c | ", " e | ", "panic: ", "fatal error: ", "etcd-version", "server-version", "[version: ",
 	"initial-cluster", "initial_cluster", "remote-peer-id", "became active", "added member", "added peer", "[peers: [", "voters=(",
-	"exited", "active: ", "error:", "error from server",
+	"exited", "stopped ", "stopping ", "active: ", "error:", "error from server",
 }
 
 // knownIndex is made once.
@@ -124,7 +124,8 @@ type explainedRun struct {
 	spoke  bool
 	banner bool
 	pid    int
-	bad    int // lines at error and above, or deadly
+	ended  bool // somebody says that the process or unit ended
+	bad    int  // lines at error and above, or deadly
 }
 
 // likeness is a set of words that lines have in common.

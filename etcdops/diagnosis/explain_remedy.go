@@ -43,6 +43,10 @@ func (x *explainer) remedy() (Remedy, string) {
 		if x.members == 1 && x.down <= 0 {
 			return RemedyNone, "none"
 		}
+	case "host-crash":
+		if x.inOrder() {
+			return RemedyNone, "none"
+		}
 	case "cluster-id-mismatch":
 		return x.foreignRemedy(word)
 	}
@@ -133,6 +137,35 @@ func (x *explainer) foreignRemedy(word Remedy) (Remedy, string) {
 	return RemedyUnsafe, "which-cluster"
 }
 
+// addedTooEarly reports an even number of members, half of them down, whose
+// tool gets no answer for want of quorum: somebody added a member in place of
+// one that was dead and still in the membership, and so lost quorum for good
+// (etcd issue 6103; etcd FAQ, "Should I add a member before removing an
+// unhealthy member?").
+func (x *explainer) addedTooEarly() bool {
+	return x.members >= 4 && x.members%2 == 0 && x.down == x.members/2 && x.tool.timeouts > 0
+}
+
+// inOrder reports whether the member runs and serves, as far as is said.
+func (x *explainer) inOrder() bool {
+	if x.in.Down > 0 || x.unitBad() {
+		return false
+	}
+	return x.unitRuns() || slices.ContainsFunc(x.said, func(s *said) bool {
+		return s.source == sourceLog && len(s.current()) > 0 && s.current()[0].served > 0
+	})
+}
+
+// waitsInVain reports whether the member read its data, found them whole, and
+// was ended while it looked for its peers.
+func (x *explainer) waitsInVain() bool {
+	ended := x.unitBad() || x.found("stopped-by-supervisor/timeout") || x.found("stopped-by-supervisor/signal")
+	return ended && slices.ContainsFunc(x.said, func(s *said) bool {
+		return s.source == sourceLog && len(s.current()) > 0 && slices.ContainsFunc(s.current()[:min(2, len(s.current()))],
+			func(r *explainedRun) bool { return r.loaded > 0 })
+	})
+}
+
 // quorumRemedy: a majority is gone and nothing tells why. Members that were
 // stopped can be started; others are replaced only where somebody has
 // already given them up.
@@ -140,8 +173,10 @@ func (x *explainer) quorumRemedy() (Remedy, string) {
 	switch {
 	case x.quorum() != quorumGone:
 		return RemedyUnsafe, "quorum-not-seen"
-	case x.tool.changes > 1, x.members >= 4 && x.members%2 == 0 && x.down == x.members/2 && x.tool.timeouts > 0:
+	case len(x.in.Log) == 0 && (x.tool.changes > 1 || x.addedTooEarly()):
 		return RemedyRestore, "restore-given-up"
+	case x.waitsInVain():
+		return RemedyRestart, "restart-together"
 	}
 	return RemedyUnsafe, "bring-back"
 }

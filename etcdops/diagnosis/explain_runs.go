@@ -27,6 +27,7 @@ func (r *textReader) mark(n int, l *lowered) bool {
 		run = r.run()
 	}
 	run.banner = run.banner || isBanner(l.line)
+	run.ended = run.ended || l.from == fromSystemd && (strings.Contains(l.lowMsg, "exited") || strings.Contains(l.lowMsg, "stopped ") || strings.Contains(l.lowMsg, "stopping "))
 	if l.from == fromEtcd && run.pid == 0 {
 		run.pid = l.pid
 	}

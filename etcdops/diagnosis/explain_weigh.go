@@ -158,6 +158,9 @@ func (x *explainer) unitBad() bool {
 func (x *explainer) rank() {
 	explained := func(c weighed) bool {
 		return slices.ContainsFunc(x.causes, func(o weighed) bool {
+			if o.id == "slow-disk" && c.id == "network-partition" && weight(c.sure) > 1 {
+				return false // no disk makes a connection time out
+			}
 			if o.id == "quorum-lost" && x.down == 1 {
 				return false // the one that is down is this one: its peers are there
 			}

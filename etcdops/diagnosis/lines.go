@@ -9,11 +9,15 @@ import (
 
 // lineTests are what a rule can ask of a line beyond the words in it.
 var lineTests = map[string]func(*lowered) bool{
-	// A certificate becomes valid within hours: its issuer's clock is ahead, or
-	// this host's behind, and waiting ends it.
+	// A certificate becomes valid soon: its issuer's clock is ahead, or this
+	// host's behind. Within minutes, waiting ends it.
+	"valid-in-minutes": func(l *lowered) bool {
+		d, ok := untilValid(l.lowMsg + " " + l.lowErr)
+		return ok && d > 0 && d <= time.Hour
+	},
 	"valid-soon": func(l *lowered) bool {
 		d, ok := untilValid(l.lowMsg + " " + l.lowErr)
-		return ok && d > 0 && d <= soon
+		return ok && d > time.Hour && d <= soon
 	},
 	"valid-later": func(l *lowered) bool {
 		d, ok := untilValid(l.lowMsg + " " + l.lowErr)
@@ -31,6 +35,14 @@ var lineTests = map[string]func(*lowered) bool{
 	// Something took a second or more.
 	"took-seconds": func(l *lowered) bool { return longest(l) >= time.Second },
 	"took-long":    func(l *lowered) bool { return longest(l) >= 500*time.Millisecond },
+	// Connections that etcd itself closes when it ends are no network's fault.
+	"not-farewell": func(l *lowered) bool {
+		text := l.lowMsg + " " + l.lowErr
+		return !strings.Contains(text, "context canceled") && !strings.Contains(text, "use of closed network connection")
+	},
+	"names-broken-wal": func(l *lowered) bool {
+		return strings.HasSuffix(l.field("path"), ".wal.broken") || strings.Contains(l.lowMsg, ".wal.broken")
+	},
 	// Nothing but the words themselves: a line out of its journal.
 	"bare": func(l *lowered) bool { return l.level == "" && !l.json },
 	// etcd calls it panic or fatal, or did not say what it is.
@@ -69,8 +81,8 @@ var lineTests = map[string]func(*lowered) bool{
 	},
 }
 
-// soon is how long one may wait for a certificate to become valid: clocks that
-// are set wrong by a time zone differ by no more.
+// soon is by how much clocks differ that are set wrong by a time zone, or that
+// went wrong since yesterday.
 const soon = 14 * time.Hour
 
 var (
