@@ -1,11 +1,6 @@
 package diagnosis
 
-import (
-	"slices"
-
-	"github.com/novatui/novatui/assets/msg"
-	"github.com/novatui/novatui/etcdops"
-)
+import "slices"
 
 // quorumSeen is what the numbers say of quorum.
 type quorumSeen int
@@ -179,46 +174,4 @@ func (x *explainer) quorumRemedy() (Remedy, string) {
 		return RemedyRestart, "restart-together"
 	}
 	return RemedyUnsafe, "bring-back"
-}
-
-// answer puts the explanation together.
-func (x *explainer) answer() Explanation {
-	out := Explanation{Lines: x.lines}
-	var reason string
-	out.Remedy, reason = x.remedy()
-	for _, c := range x.causes {
-		out.Causes = append(out.Causes, x.words(c))
-	}
-	best := x.causes[0]
-	id := "diagnosis." + best.id
-	if best.variant != "" {
-		id += "." + best.variant
-	}
-	out.Verdict = msg.M("explain.verdict", "cause", msg.M(id+".title"), "sure", msg.M("diagnosis.confidence."+string(best.sure)),
-		"remedy", msg.M("explain.remedy."+string(out.Remedy)))
-	out.Why = msg.M("explain.why."+reason, "members", x.members, "down", x.down)
-	return out
-}
-
-// words gives a cause its texts.
-func (x *explainer) words(c weighed) ExplainedCause {
-	kd := x.know.kinds[c.id]
-	id := "diagnosis." + c.id
-	if c.variant != "" {
-		id += "." + c.variant
-	}
-	here := msg.M("explain.this-node")
-	args := []any{"node", here, "member", msg.M("explain.this-member"), "detail", ""}
-	out := ExplainedCause{ID: c.id, Confidence: c.sure, Title: msg.M(id + ".title"), Why: msg.M(id+".why", args...)}
-	for _, name := range kd.Do {
-		out.Do = append(out.Do, msg.M("diagnosis.do."+name, args...))
-	}
-	for _, name := range kd.DoNot {
-		out.DoNot = append(out.DoNot, msg.M("diagnosis.dont."+name, args...))
-	}
-	out.Evidence = slices.Clone(c.evidence)
-	if c.sure == "" {
-		out.Confidence = etcdops.Possible
-	}
-	return out
 }
