@@ -23,8 +23,11 @@ type Restore struct {
 	// Snapshot is the plain .db file on the node.
 	Snapshot string
 	// Sum is the sha256 that Snapshot must have, compared while it is being
-	// restored; empty when somebody compares it before.
-	Sum string
+	// restored; empty when somebody compares it before. EtcdSum does the same
+	// without reading it all once more: Snapshot must end in this sha256, as
+	// etcd appends it, which the tool compares with everything before it. So it
+	// cannot stand beside SkipHashCheck, and Sum is not needed beside it.
+	Sum, EtcdSum string
 	// Name, PeerURLs: this member; InitialCluster: all of them
 	// ("etcd1=https://…:2380,…"); Token: the new cluster token.
 	Name           string
@@ -80,15 +83,38 @@ func (h Host) RestoreSnapshot(r Restore) (remote.Command, error) {
 		argv = append(argv, "--skip-hash-check")
 	}
 	o := h.DataOwner()
-	args := append([]string{staging, walStaging, o.User, o.Group, o.Mode, o.SELinux, r.Snapshot, r.Sum}, argv...)
+	args := append([]string{staging, walStaging, o.User, o.Group, o.Mode, o.SELinux, r.Snapshot, r.sum()}, argv...)
 	c := h.script("restore.sh", remote.Change, bulkTimeout,
 		msg.M("command.restore", "snapshot", path.Base(r.Snapshot), "path", staging), args...)
-	if r.Sum != "" {
-		err = validateSHA256(r.Sum)
-	}
-	return c, firstErr(err,
+	return c, firstErr(r.validateSums(),
 		h.ValidateDataDir(h.Facts.Data.Path), validateTag(r.Tag), validatePath(r.Snapshot),
 		validateOwner(o), validateMemberName(r.Name), validateURLs(r.PeerURLs), r.validateCluster())
+}
+
+// sum is how restore.sh is told what the snapshot must be.
+func (r Restore) sum() string {
+	switch {
+	case r.EtcdSum != "":
+		return "etcd:" + r.EtcdSum
+	case r.Sum != "":
+		return "sha256:" + r.Sum
+	}
+	return ""
+}
+
+func (r Restore) validateSums() error {
+	for _, s := range []string{r.Sum, r.EtcdSum} {
+		if s == "" {
+			continue
+		}
+		if err := validateSHA256(s); err != nil {
+			return err
+		}
+	}
+	if r.EtcdSum != "" && r.SkipHashCheck {
+		return errors.New("the tool does not compare the checksum that etcd appended when it is told to skip it")
+	}
+	return nil
 }
 
 // validateCluster checks that the member stands in the initial cluster with

@@ -48,15 +48,19 @@ type SnapshotCheck struct {
 	SizeBytes int64        `json:"size_bytes"`
 	SHA256    string       `json:"sha256"` // of the whole file
 	Hash      SnapshotHash `json:"hash"`
+	// EtcdSum is the sha256 that etcd appended, in hexadecimal, where it is
+	// right.
+	EtcdSum string `json:"etcd_sum,omitempty"`
 }
 
 // ParseCheckSnapshot reads the answer of CheckSnapshot.
 func ParseCheckSnapshot(out []byte) (SnapshotCheck, error) {
 	v := keyValues(out)
 	n, err := strconv.ParseInt(v["size"], 10, 64)
-	c := SnapshotCheck{SizeBytes: n, SHA256: v["sha256"], Hash: SnapshotHash(v["hash"])}
+	c := SnapshotCheck{SizeBytes: n, SHA256: v["sha256"], Hash: SnapshotHash(v["hash"]), EtcdSum: v["etcd"]}
 	if err != nil || validateSHA256(c.SHA256) != nil ||
-		c.Hash != HashOK && c.Hash != HashBad && c.Hash != HashMissing {
+		c.Hash != HashOK && c.Hash != HashBad && c.Hash != HashMissing ||
+		(c.Hash == HashOK) != (validateSHA256(c.EtcdSum) == nil) {
 		return SnapshotCheck{}, errors.New("the check of the snapshot gave no answer")
 	}
 	return c, nil

@@ -199,7 +199,27 @@ func TestRestoreWithTheBuilders(t *testing.T) {
 		if other, err = c.conns[n.Name].Run(t.Context(), cmd, remote.Streams{}); err != nil || other.Exit != ExitRefused {
 			t.Fatalf("it can be put in place: status %d, %v", other.Exit, err)
 		}
-		restore.Sum = s.SHA256
+		// The right end behind other content: the tool finds it out.
+		restore.Sum, restore.EtcdSum = s.SHA256, s.EtcdSum
+		flipped := []byte(text)
+		flipped[len(flipped)/2] ^= 1
+		write(t, file, string(flipped))
+		cmd, err = h.RestoreSnapshot(restore)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other, err = c.conns[n.Name].Run(t.Context(), cmd, remote.Streams{}); err != nil || other.Exit != 1 {
+			t.Fatalf("a flipped bit: status %d, %v: %s", other.Exit, err, other.Stderr)
+		}
+		write(t, file, text[:len(text)-1]+"X")
+		if other, err = c.conns[n.Name].Run(t.Context(), cmd, remote.Streams{}); err != nil || other.Exit != 1 ||
+			!strings.Contains(string(other.Stderr), "at the end") {
+			t.Fatalf("another end: status %d, %v: %s", other.Exit, err, other.Stderr)
+		}
+		write(t, file, text)
+		if n.Name == "master-2" {
+			restore.EtcdSum = "" // the whole file is read
+		}
 		cmd, err = h.RestoreSnapshot(restore)
 		for _, want := range []string{"restored", "already"} {
 			if out := c.run(n.Name, cmd, err); ScriptResult([]byte(out)) != want {
@@ -336,9 +356,14 @@ func TestBuildersRefuseNonsense(t *testing.T) {
 		"relative":       func() (remote.Command, error) { return h.CheckSnapshot("s.db") },
 		"wrong peer URL": func() (remote.Command, error) { return h.RestoreSnapshot(wrong) },
 		"sum of restore": func() (remote.Command, error) { r := restore; r.Sum = "abc"; return h.RestoreSnapshot(r) },
-		"no sum":         func() (remote.Command, error) { return h.UnpackReceived("/tmp/x/y", 1, "") },
-		"revision":       func() (remote.Command, error) { return h.Compact(urls, "-1") },
-		"equal ports":    func() (remote.Command, error) { return h.SalvageSnapshot("t", "/tmp/s.db", 5000, 5000, time.Minute) },
+		"sum skipped": func() (remote.Command, error) {
+			r := restore
+			r.EtcdSum, r.SkipHashCheck = strings.Repeat("a", 64), true
+			return h.RestoreSnapshot(r)
+		},
+		"no sum":      func() (remote.Command, error) { return h.UnpackReceived("/tmp/x/y", 1, "") },
+		"revision":    func() (remote.Command, error) { return h.Compact(urls, "-1") },
+		"equal ports": func() (remote.Command, error) { return h.SalvageSnapshot("t", "/tmp/s.db", 5000, 5000, time.Minute) },
 	} {
 		if c, err := fn(); err == nil {
 			t.Errorf("%s: taken: %s", what, c.Line())

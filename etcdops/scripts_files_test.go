@@ -414,7 +414,7 @@ func TestCheckSnapshot(t *testing.T) {
 			out, errOut, status := runScript(shell, "", "check-snapshot.sh", file)
 			c, err := ParseCheckSnapshot([]byte(out))
 			all := sha256.Sum256([]byte(text))
-			if status != 0 || err != nil || c.Hash != want || c.SizeBytes != int64(len(text)) || c.SHA256 != hex.EncodeToString(all[:]) {
+			if status != 0 || err != nil || c.Hash != want || (c.EtcdSum == hex.EncodeToString(raw[:])) != (want == HashOK) || c.SizeBytes != int64(len(text)) || c.SHA256 != hex.EncodeToString(all[:]) {
 				t.Errorf("%v: %s: status %d, %+v, %v %s", shell, want, status, c, err, errOut)
 			}
 		}

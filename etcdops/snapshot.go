@@ -34,6 +34,8 @@ type SnapshotFacts struct {
 	// Hash says whether etcd's own hash at the end of the file is there and
 	// right; computed by us, because snapshot status does not check it.
 	Hash SnapshotHash `json:"hash"`
+	// EtcdSum is that hash in hexadecimal; empty when it is not right.
+	EtcdSum string `json:"etcd_sum,omitempty"`
 	// Info is what the tool reads in it; InfoError why it could not.
 	Info      *SnapshotInfo `json:"info,omitempty"`
 	InfoError string        `json:"info_error,omitempty"`
@@ -180,7 +182,7 @@ func (s *SnapshotFacts) take(h Host, tag string, c remote.Command, res remote.Re
 		if err != nil {
 			return err
 		}
-		s.SizeBytes, s.SHA256, s.Hash = check.SizeBytes, check.SHA256, check.Hash
+		s.SizeBytes, s.SHA256, s.Hash, s.EtcdSum = check.SizeBytes, check.SHA256, check.Hash, check.EtcdSum
 	case same(h.FileSHA256(s.Path)):
 		sums, err := ParseSums(res.Stdout)
 		if err != nil {

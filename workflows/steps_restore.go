@@ -11,20 +11,24 @@ import (
 
 // restoreBeside restores the snapshot into a fresh directory beside the final
 // one. The script knows a complete earlier try by its mark and leaves it. What
-// was unpacked from an archive is compared with the plan's sha256 meanwhile: the
-// tool waits for the disk most of the time, and nothing was stopped yet.
+// was unpacked from an archive is compared with the plan here, before anything
+// was stopped: by the sha256 that etcd appended, which the tool compares with
+// the database, so that nobody else has to read it.
 func (w *world) restoreBeside(b bundle, node string) engine.Step {
 	h, n := w.host(node), w.node(node)
 	bump := uint64(0)
 	if n.Versions.CanBump() {
 		bump = etcdops.DefaultBump
 	}
-	sum := ""
+	sum, etcdSum := "", ""
 	if b.archive {
 		sum = b.contentSum
+		if !b.skipHash {
+			etcdSum = b.found.EtcdSum
+		}
 	}
 	restore, err := h.RestoreSnapshot(etcdops.Restore{
-		Snapshot: w.dbPath(b, node), Sum: sum, Name: n.Env.Name(), PeerURLs: n.Env.PeerURLs(),
+		Snapshot: w.dbPath(b, node), Sum: sum, EtcdSum: etcdSum, Name: n.Env.Name(), PeerURLs: n.Env.PeerURLs(),
 		InitialCluster: w.wholeCluster(), Token: w.freshToken(), Bump: bump, SkipHashCheck: b.skipHash, Tag: w.request.Tag,
 	})
 	staging := etcdops.StagingPath(n.Data, w.request.Tag)

@@ -57,6 +57,9 @@ type Inspected struct {
 	ContentBytes  int64                `json:"content_bytes"`
 	ContentSHA256 string               `json:"content_sha256"`
 	Hash          etcdops.SnapshotHash `json:"hash"`
+	// EtcdSum is the sha256 of the database that etcd appended to it, in
+	// hexadecimal, where it is right.
+	EtcdSum string `json:"etcd_sum,omitempty"`
 	// CopiedDB: the content is whole 512-byte blocks, as a copied database
 	// file is; a snapshot that was cut off hardly ever is.
 	CopiedDB  bool   `json:"copied_db"`

@@ -1,6 +1,6 @@
 # check-snapshot.sh FILE: size and sha256 of the file, and whether the sha256
 # that etcd appends to a snapshot is there and right. A snapshot is a database
-# of whole 512-byte blocks plus 32 bytes of hash.
+# of whole 512-byte blocks plus 32 bytes of hash, which is told when it is right.
 #include lib.sh
 f=$1
 [ -f "$f" ] || refuse "$f is not there"
@@ -23,5 +23,5 @@ fi
 [ -z "$want" ] || [ -n "$got" ] || fail "cannot read $f"
 printf 'size=%s\nsha256=%s\n' "$n" "$whole"
 if [ -z "$want" ]; then echo 'hash=missing'
-elif [ "$got" = "$want" ]; then echo 'hash=ok'
+elif [ "$got" = "$want" ]; then printf 'hash=ok\netcd=%s\n' "$got"
 else echo 'hash=bad'; fi

@@ -1,9 +1,10 @@
-# restore.sh STAGING WALSTAGING USER GROUP MODE LABEL SNAPSHOT SHA256 TOOL…: runs
-# the restore tool, which must write into STAGING (and WALSTAGING), and gives the
-# result its owner. SNAPSHOT must have the SHA256, if one is given; that is found
-# out while the tool waits for the disk. The mark of a complete restore is the
-# file STAGING.ok beside it (and WALSTAGING.ok): place.sh uses no directory
-# without it.
+# restore.sh STAGING WALSTAGING USER GROUP MODE LABEL SNAPSHOT SUM TOOL…: runs the
+# restore tool, which must write into STAGING (and WALSTAGING), and gives the
+# result its owner. SUM says what SNAPSHOT must be, or nothing: "sha256:HEX" of
+# the whole file, computed while the tool works, or "etcd:HEX", the sha256 that
+# etcd appended to it and that the tool compares with everything before it. The
+# mark of a complete restore is the file STAGING.ok beside it (and WALSTAGING.ok):
+# place.sh uses no directory without it.
 #include lib.sh
 staging=$1 wal=$2 user=$3 group=$4 mode=$5 selinux=$6 snapshot=$7 want=$8
 shift 8
@@ -26,6 +27,14 @@ for d in "$staging" ${wal:+"$wal"}; do
 	while exists "$d.failed-$i"; do i=$((i + 1)); done
 	mv -- "$d" "$d.failed-$i" || fail "mv $d"
 done
+case $want in
+	etcd:*)
+		got=$(tail -c 32 <"$snapshot" | od -An -v -tx1 | tr -d ' \n')
+		[ "etcd:$got" = "$want" ] || fail "the sha256 at the end of $snapshot is $got instead of ${want#*:}"
+		want=''
+		;;
+esac
+want=${want#sha256:}
 mkdir -p -- "${staging%/*}" ${wal:+"${wal%/*}"} || fail "mkdir"
 {
 	got=$(

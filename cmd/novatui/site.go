@@ -78,7 +78,7 @@ func (s site) Inspect(ctx context.Context, f etcdops.Facts, node, path string, k
 		return in, fmt.Errorf("looking into a snapshot on %s: %w", node, err)
 	}
 	in.SizeBytes, in.SHA256 = seen.PathBytes, seen.PathSHA256
-	in.ContentBytes, in.ContentSHA256, in.Hash = seen.SizeBytes, seen.SHA256, seen.Hash
+	in.ContentBytes, in.ContentSHA256, in.Hash, in.EtcdSum = seen.SizeBytes, seen.SHA256, seen.Hash, seen.EtcdSum
 	// A database file has whole pages; the sha256 behind a saved snapshot makes
 	// its length 32 more than that.
 	in.CopiedDB = seen.SizeBytes > 0 && seen.SizeBytes%512 == 0
