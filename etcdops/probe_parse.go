@@ -217,22 +217,8 @@ func (o probeOutput) fillVersions(t *ToolVersions) toolsKnown {
 func (o probeOutput) fillDirs(n *NodeFacts) {
 	n.Data = parseDir(o.find("data"))
 	n.WAL = parseDir(o.find("wal"))
-	for _, name := range []string{"data", "wal"} {
-		for line := range strings.Lines(string(o.find(name))) {
-			aside, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "aside=")
-			if ok && validatePath(aside) == nil && !slices.Contains(n.Asides, aside) {
-				n.Asides = append(n.Asides, aside)
-			}
-		}
-	}
-	for _, name := range []string{"data", "wal", "kept"} {
-		for line := range strings.Lines(string(o.find(name))) {
-			kept, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "kept=")
-			if ok && validatePath(kept) == nil && !slices.Contains(n.Kept, kept) {
-				n.Kept = append(n.Kept, kept)
-			}
-		}
-	}
+	n.Asides = o.paths("aside", "data", "wal")
+	n.Kept = o.paths("kept", "data", "wal", "kept")
 	// The script reads the file with a reader of its own; where the two do not
 	// agree, nothing is claimed about the directory.
 	want := n.Env.DataDir()
@@ -251,6 +237,20 @@ func (o probeOutput) fillDirs(n *NodeFacts) {
 		n.WAL.Device, n.WAL.Holders = d.Device, d.Holders
 	}
 	n.Data.HasWAL = n.Data.HasWAL || n.WAL.HasWAL
+}
+
+// paths are the lines "KEY=PATH" of some parts, each path once.
+func (o probeOutput) paths(key string, parts ...string) []string {
+	var paths []string
+	for _, name := range parts {
+		for line := range strings.Lines(string(o.find(name))) {
+			p, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), key+"=")
+			if ok && validatePath(p) == nil && !slices.Contains(paths, p) {
+				paths = append(paths, p)
+			}
+		}
+	}
+	return paths
 }
 
 func parseDir(text []byte) DirFacts {
