@@ -67,9 +67,9 @@ bench: build ## the figures of docs/benchmarks.md
 	go test -run '^$$' -bench . -benchtime 3x ./...
 
 .PHONY: bench-e2e
-bench-e2e: ## a restore of 1 GiB beside Ansible's and beside the floor, and diagnose (as make e2e, and ansible-core; 10 minutes)
+bench-e2e: ## a restore of 1 GiB beside Ansible's and beside the floor, and diagnose (as make e2e, and ansible-core; 3 rounds, 12 minutes)
 	@[ "$$(uname)" = Linux ] || { echo 'make bench-e2e: the end-to-end benchmarks need Linux (Debian) and root' >&2; exit 1; }
-	go test -tags e2e -run '^$$' -bench . -benchtime 1x -timeout 40m ./e2e
+	go test -tags e2e -run '^$$' -bench . -benchtime 3x -timeout 60m ./e2e
 
 .PHONY: pictures
 pictures: build ## make the pictures of the docs: plays the drill in tmux (needs tmux)

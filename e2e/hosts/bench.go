@@ -123,3 +123,26 @@ func (h *Hosts) Answers(ctx context.Context) error {
 	wg.Wait()
 	return err
 }
+
+// CPU is how much processor time all nodes have used since they were switched
+// on.
+func (h *Hosts) CPU() (time.Duration, error) {
+	sum := time.Duration(0)
+	for _, n := range h.nodes {
+		var micros int64
+		for _, group := range n.cgroups() {
+			text, err := os.ReadFile(filepath.Join(group, "cpu.stat"))
+			if err != nil {
+				continue // not a hierarchy of version 2
+			}
+			if _, err := fmt.Sscanf(string(text), "usage_usec %d", &micros); err != nil {
+				return 0, fmt.Errorf("reading the processor time of %s: %w", n.name, err)
+			}
+		}
+		if micros == 0 {
+			return 0, fmt.Errorf("the processor time of %s is not known", n.name)
+		}
+		sum += time.Duration(micros) * time.Microsecond
+	}
+	return sum, nil
+}
