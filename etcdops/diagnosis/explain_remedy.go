@@ -64,6 +64,8 @@ func (x *explainer) dataRemedy(best weighed) (Remedy, string) {
 		}
 	}
 	switch {
+	case x.in.Down == 0 && best.id != "data-inconsistent" && best.id != "removed-member":
+		return RemedyUnsafe, "all-up" // it is up, so these lines are of a trouble that is over
 	case x.members == 1:
 		if unreadable(best.id) {
 			return RemedyRestore, "restore-alone"

@@ -126,10 +126,8 @@ func (x *explainer) admits(rule *rule) bool {
 		switch name {
 		case "down":
 			return x.in.Down != 0 && !x.unitRuns()
-		case "alone":
-			return x.members == 1
-		case "many":
-			return x.members > 1
+		case "serves":
+			return x.inOrder()
 		}
 		return false // needs facts
 	}

@@ -32,9 +32,10 @@ var lineTests = map[string]func(*lowered) bool{
 		d, ok := untilValid(l.lowMsg + " " + l.lowErr)
 		return !ok || d <= 0
 	},
-	// Something took a second or more.
-	"took-seconds": func(l *lowered) bool { return longest(l) >= time.Second },
-	"took-long":    func(l *lowered) bool { return longest(l) >= 500*time.Millisecond },
+	// A request took three times as long as etcd finds worth a warning.
+	"took-long": func(l *lowered) bool { return longest(l) >= 300*time.Millisecond },
+	// A command line tool's own words.
+	"of-tool": func(l *lowered) bool { return strings.HasPrefix(l.lowMsg, "error:") },
 	// Connections that etcd itself closes when it ends are no network's fault.
 	"not-farewell": func(l *lowered) bool {
 		text := l.lowMsg + " " + l.lowErr

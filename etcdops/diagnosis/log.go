@@ -205,7 +205,8 @@ var conditions = map[string]func(*nodeCase) bool{
 		own := lastWith(c.newest(), "local-member-id").field("local-member-id")
 		return c.confirmed && c.listed && !c.member.Unstarted() && (own == "" || sameID(own, c.member.ID))
 	},
-	"down": func(c *nodeCase) bool { return !c.facts.Unit.Running() && c.facts.Unit.Active != "activating" },
+	"serves": func(c *nodeCase) bool { return c.facts.Endpoint.Answers },
+	"down":   func(c *nodeCase) bool { return !c.facts.Unit.Running() && c.facts.Unit.Active != "activating" },
 }
 
 // remoteID is the id of the peer that a line is about.
