@@ -71,6 +71,10 @@ func (x *explainer) context() {
 	}
 	x.toolCauses()
 	x.suddenEnd()
+	x.isolated()
+	if x.allAnswer() {
+		x.causes = slices.DeleteFunc(x.causes, func(c weighed) bool { return weight(c.sure) < 3 && slices.Contains(passing, c.id) })
+	}
 	if !x.suspects() {
 		if x.looksHealthy() {
 			x.addFact("healthy", etcdops.Likely, sourceLog, "")
@@ -80,6 +84,39 @@ func (x *explainer) context() {
 		return
 	}
 	x.causes = slices.DeleteFunc(x.causes, func(c weighed) bool { return c.id == "healthy" })
+}
+
+// passing are causes whose traces in a log are noise where every endpoint
+// answers for a quorum: a scanner that speaks no TLS, a leader that changed, a
+// peer that was restarted.
+var passing = []string{"cert-bad", "network-partition", "quorum-lost", "slow-disk", "unknown"}
+
+// allAnswer reports whether a tool was told by every endpoint that it is
+// healthy, and nobody is down.
+func (x *explainer) allAnswer() bool {
+	t := x.tool
+	return t.healthy > 0 && t.unhealthy == 0 && x.in.Down <= 0 && !x.unitBad() && (x.members < 0 || t.healthy >= x.members)
+}
+
+// isolated: a member that runs and has no leader, while the others hold quorum
+// without it, does not reach them.
+func (x *explainer) isolated() {
+	if x.quorum() != quorumHolds || x.down != 1 || !x.unitRuns() {
+		return
+	}
+	for _, s := range x.said {
+		if s.source != sourceLog || len(s.current()) == 0 {
+			continue
+		}
+		if run := s.current()[0]; run.noone > run.leader {
+			for _, f := range x.findings {
+				if f.rule != nil && f.rule.ID == "quorum-lost/signs" && f.evidence.Source == sourceLog {
+					x.add(finding{cause: "network-partition", sure: etcdops.Likely, evidence: f.evidence}, "")
+					return
+				}
+			}
+		}
+	}
 }
 
 // suddenEnd: a unit that is down without a word of an end, after it had served,

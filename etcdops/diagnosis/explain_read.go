@@ -55,7 +55,7 @@ var boundaries = []string{"running: ", "etcd version:", "starting ", "started ",
 // something went wrong, whatever the rules say.
 var markLiterals = []string{
 	"ready to serve client requests", "published local member", "published {", "new election at term", "pre-candidate at term",
-	"elected leader", "became leader", "\"level\":\"fatal\"", "\"level\":\"panic\"", "\"level\":\"error\"", "level=fatal",
+	"elected leader", "became leader", "lost leader", "changed leader from", "\"level\":\"fatal\"", "\"level\":\"panic\"", "\"level\":\"error\"", "level=fatal",
 	"level=error", " c | ", " e | ", "panic: ", "fatal error: ", "etcd-version", "server-version", "[version: ",
 	"initial-cluster", "initial_cluster", "remote-peer-id", "became active", "added member", "added peer", "[peers: [", "voters=(",
 	"exited", "stopped ", "stopping ", "active: ", "error:", "error from server",
@@ -109,7 +109,7 @@ func newIndex(k knowledge) *index {
 type hit struct {
 	ExplainedEvidence
 	peers []string
-	noise bool    // of a rule of healthy
+	noise bool    // of a harmless rule
 	line  lowered // of the first occurrence
 }
 
@@ -121,6 +121,8 @@ type explainedRun struct {
 	last   int
 	served int // the last line that says it serves; 0: never
 	loaded int
+	leader int // the last line that says that there is a leader
+	noone  int // the last line that says that there is none
 	spoke  bool
 	banner bool
 	pid    int
@@ -131,7 +133,7 @@ type explainedRun struct {
 // likeness is a set of words that lines have in common.
 type likeness struct {
 	parsed int
-	served bool
+	signs  sign
 	hits   []*hit
 }
 
@@ -277,18 +279,16 @@ func (r *textReader) loud(n int, b []byte, set litSet) {
 			h.LastLine = n
 			h.Count++
 		}
-		if like.served {
-			run.served = n
-		}
+		run.pass(like.signs, n)
 		run.last = n
 		return
 	}
 	l := parseLine(etcdops.LogLine{N: n, Text: string(b)})
 	low := lower(l)
 	low.fragment = true
-	served := false
+	var signs sign
 	if set.meets(&r.ix.marks) {
-		served = r.mark(n, &low)
+		signs = r.mark(n, &low)
 		run = r.run()
 		like = run.alike[set]
 	}
@@ -304,7 +304,7 @@ func (r *textReader) loud(n int, b []byte, set litSet) {
 		}
 	}
 	like.parsed++
-	like.served = like.served || served
+	like.signs |= signs
 	r.match(n, &low, set, run, like)
 	if isBad(&low) && !r.isNoise(like) {
 		run.bad++
@@ -339,7 +339,7 @@ func (r *textReader) match(n int, low *lowered, set litSet, run *explainedRun, l
 			}
 			h := run.hits[p]
 			if h == nil {
-				h = &hit{noise: r.x.know.rules[r.ix.patterns[p].rule].Cause == "healthy", line: *low, ExplainedEvidence: ExplainedEvidence{Source: r.s.source, File: r.s.name, Line: n, Text: low.text}}
+				h = &hit{noise: r.x.know.rules[r.ix.patterns[p].rule].harmless(), line: *low, ExplainedEvidence: ExplainedEvidence{Source: r.s.source, File: r.s.name, Line: n, Text: low.text}}
 				run.hits[p] = h
 			}
 			h.Count++

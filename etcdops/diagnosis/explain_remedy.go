@@ -1,6 +1,9 @@
 package diagnosis
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // quorumSeen is what the numbers say of quorum.
 type quorumSeen int
@@ -153,6 +156,15 @@ func (x *explainer) inOrder() bool {
 	})
 }
 
+// refused reports whether the peers that are down refuse connections: their
+// hosts are there, and no etcd runs on them. To start it destroys nothing.
+func (x *explainer) refused() bool {
+	refuse := slices.ContainsFunc(x.findings, func(f finding) bool {
+		return f.rule != nil && f.rule.ID == "network-partition/signs" && strings.Contains(f.evidence.Text, "refused")
+	})
+	return x.down > 1 && refuse && !x.found("network-partition/words") && !x.found("network-partition/no-route")
+}
+
 // waitsInVain reports whether the member read its data, found them whole, and
 // was ended while it looked for its peers.
 func (x *explainer) waitsInVain() bool {
@@ -174,6 +186,8 @@ func (x *explainer) quorumRemedy() (Remedy, string) {
 		return RemedyRestore, "restore-given-up"
 	case x.waitsInVain():
 		return RemedyRestart, "restart-together"
+	case x.refused():
+		return RemedyRestart, "restart-down"
 	}
 	return RemedyUnsafe, "bring-back"
 }

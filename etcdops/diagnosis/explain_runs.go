@@ -19,8 +19,8 @@ type clusterSigns struct {
 const maxSigns = 16
 
 // mark reads what a line says of the run it stands in, and begins a new run
-// where it must. It reports whether the line says that etcd serves.
-func (r *textReader) mark(n int, l *lowered) bool {
+// where it must. It returns what the line says, for others like it.
+func (r *textReader) mark(n int, l *lowered) sign {
 	run := r.run()
 	if run.endsBefore(l) && run.spoke {
 		r.newRun()
@@ -31,20 +31,54 @@ func (r *textReader) mark(n int, l *lowered) bool {
 	if l.from == fromEtcd && run.pid == 0 {
 		run.pid = l.pid
 	}
-	if hasLoaded(l.line) {
-		run.loaded = n
-	}
+	signs := signsOf(l)
+	run.pass(signs, n)
 	if v := saidVersion.FindStringSubmatch(l.text); v != nil && len(r.s.versions) < maxSigns {
 		if rel, err := parseRelease(v[1]); err == nil && !slices.Contains(r.s.versions, rel) {
 			r.s.versions = append(r.s.versions, rel)
 		}
 	}
 	r.s.signs.read(l)
+	return signs
+}
+
+// sign is what a line says of how far its run came.
+type sign uint8
+
+const (
+	signServed sign = 1 << iota
+	signLoaded
+	signLeader
+	signNoLeader
+)
+
+func signsOf(l *lowered) sign {
+	var s sign
 	if hasServed(l.line) {
-		run.served = n
-		return true
+		s |= signServed
 	}
-	return false
+	if hasLoaded(l.line) {
+		s |= signLoaded
+	}
+	switch {
+	case strings.Contains(l.lowMsg, "lost leader"), strings.Contains(l.lowMsg, "is starting a new election"):
+		s |= signNoLeader
+	case strings.Contains(l.lowMsg, "elected leader"), strings.Contains(l.lowMsg, "became leader at term"), strings.Contains(l.lowMsg, "changed leader from"):
+		s |= signLeader
+	}
+	return s
+}
+
+// pass notes the newest place of signs.
+func (run *explainedRun) pass(s sign, n int) {
+	for _, p := range []struct {
+		bit sign
+		at  *int
+	}{{signServed, &run.served}, {signLoaded, &run.loaded}, {signLeader, &run.leader}, {signNoLeader, &run.noone}} {
+		if s&p.bit != 0 {
+			*p.at = n
+		}
+	}
 }
 
 func (r *textReader) newRun() {

@@ -72,7 +72,7 @@ func (x *explainer) hold(s *said, run *explainedRun) []finding {
 		case asWith:
 			with[pt.rule]++
 		default:
-			if rule.Last && s.source == sourceLog && h.LastLine < run.served {
+			if rule.Last && s.source == sourceLog && h.LastLine < run.served || rule.Passes && x.isOver(run, h) {
 				continue
 			}
 			for _, id := range h.peers {
@@ -102,6 +102,18 @@ func (x *explainer) hold(s *said, run *explainedRun) []finding {
 		list = append(list, finding{rule: rule, cause: rule.Cause, sure: sure, evidence: e, remedy: Remedy(rule.Remedy)})
 	}
 	return list
+}
+
+// isOver reports whether a symptom passed: a leader was found since, and the
+// member is in order.
+func (x *explainer) isOver(run *explainedRun, h *hit) bool {
+	switch {
+	case run.leader <= run.noone || x.in.Down > 0 || x.unitBad():
+		return false
+	case x.in.Down == 0 && x.unitRuns():
+		return true
+	}
+	return h.LastLine < max(run.leader, run.served) && (x.in.Down == 0 || x.unitRuns())
 }
 
 // sureness is how sure a rule is, with the version as far as it is known.

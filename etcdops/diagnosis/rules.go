@@ -71,6 +71,9 @@ type rule struct {
 	In anyOf `yaml:"in"`
 	// Pasted: only for explain, which has no facts and must judge by weaker signs.
 	Pasted bool `yaml:"pasted"`
+	// Passes: a symptom that is over once there is a leader again, on a member
+	// that runs.
+	Passes bool `yaml:"passes"`
 	// Peers is how many different peers the lines must be about.
 	Peers int `yaml:"peers"`
 	// Remedy is another than the cause's own.
@@ -85,6 +88,10 @@ type rule struct {
 	// Cause is the part of ID before the slash.
 	Cause string `yaml:"-"`
 }
+
+// harmless reports whether the rule's lines are no sign of a fault by
+// themselves.
+func (r *rule) harmless() bool { return r.Passes || r.Cause == "healthy" }
 
 // matcher matches a line when everything that it names is found in it: text
 // is looked for in the message and the error, ignoring case; every list is
