@@ -68,14 +68,24 @@ func newBox(l *lab, m *member) *box {
 	return b
 }
 
+// removeGroups removes a cgroup and those in it, which the kernel allows some
+// moments after the last process ended.
 func removeGroups(dir string) {
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		if e.IsDir() {
-			removeGroups(filepath.Join(dir, e.Name()))
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		var all []string
+		_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				all = append(all, path)
+			}
+			return nil
+		})
+		for i := len(all) - 1; i >= 0; i-- {
+			_ = os.Remove(all[i]) // tried again
+		}
+		if _, err := os.Stat(dir); err != nil {
+			return
 		}
 	}
-	_ = os.Remove(dir) // emptied by the kernel when the last process is gone
 }
 
 // path is a file of the box as this machine sees it.
@@ -90,6 +100,7 @@ func (b *box) lay() {
 	}
 	if b.m.ca != nil {
 		must(t, os.MkdirAll(b.path(b.m.lab.dir), 0o755))
+		must(t, os.RemoveAll(b.path(filepath.Join(b.m.lab.dir, "pki")))) // a file may be gone since
 		tool(t, "cp", "-rT", filepath.Join(b.m.lab.dir, "pki"), b.path(filepath.Join(b.m.lab.dir, "pki")))
 	}
 	var env []string

@@ -10,7 +10,7 @@
 // booted by systemd-nspawn. Nothing of the package hosts is used but its cache
 // of binaries and its root file system, so both may run at one time.
 //
-//	make samples                                  # all of them, half an hour
+//	make samples                                  # all of them, 45 minutes
 //	make samples ONLY=TestMakeSamples/wal-crc/3.5 # one
 //
 // It needs Linux on amd64, Debian and root.
