@@ -190,7 +190,7 @@ const maxShownLines = 6
 
 // addFact adds a cause that no line alone says.
 func (x *explainer) addFact(id string, sure etcdops.Confidence, source, text string) {
-	x.add(finding{cause: id, sure: sure, evidence: ExplainedEvidence{Source: source, Text: text}}, "")
+	x.add(finding{cause: id, sure: sure, evidence: ExplainedEvidence{Source: source, Text: shown(text)}}, "")
 }
 
 // found reports whether a rule holds.

@@ -61,33 +61,47 @@ func (x *explainer) dataRemedy(best weighed) (Remedy, string) {
 	if weight(best.sure) < 2 {
 		return RemedyUnsafe, "suspicion"
 	}
-	for _, c := range x.causes[1:] { // a rejoin would not help, and would cost data
-		if k := x.know.kinds[c.id]; k.Outside && !k.RejoinFixes && weight(c.sure) > 2 && c.id != "known-bug" && c.id != "slow-disk" {
-			return RemedyFix, string(RemedyFix)
-		}
+	if x.openOutside() {
+		return RemedyFix, string(RemedyFix)
 	}
 	switch {
-	case x.in.Down == 0 && best.id != "data-inconsistent" && best.id != "removed-member":
+	case x.in.Down == 0 && !livesWith(best.id):
 		return RemedyUnsafe, "all-up" // it is up, so these lines are of a trouble that is over
+	case x.members == 1 && unreadable(best.id):
+		return RemedyRestore, "restore-alone"
 	case x.members == 1:
-		if unreadable(best.id) {
-			return RemedyRestore, "restore-alone"
-		}
 		return RemedyUnsafe, "alone"
 	case x.quorum() == quorumHolds:
 		return RemedyRejoin, "rejoin"
+	case x.quorum() == quorumGone && x.down == x.members && unreadable(best.id) && x.brokenPeers():
+		return RemedyRestore, "restore"
 	case x.quorum() == quorumGone:
-		if x.down == x.members && unreadable(best.id) && x.brokenPeers() {
-			return RemedyRestore, "restore"
-		}
 		return RemedyUnsafe, "others-down"
 	case x.quorumSpoke(best):
 		return RemedyRejoin, "rejoin-spoke"
-	case x.down == 1 && x.members < 0 && x.tool.noQuorum == "" && !x.maybeAlone():
+	case x.oneDown():
 		return RemedyRejoin, "rejoin-one-down"
 	}
 	return RemedyUnsafe, "quorum-not-known"
 }
+
+// openOutside reports whether a cause outside the data is certain too: then a
+// rejoin would not help, and would cost data.
+func (x *explainer) openOutside() bool {
+	return slices.ContainsFunc(x.causes[1:], func(c weighed) bool {
+		k := x.know.kinds[c.id]
+		return k.Outside && !k.RejoinFixes && weight(c.sure) > 2 && c.id != "known-bug" && c.id != "slow-disk"
+	})
+}
+
+// oneDown: all that is known of the numbers is that one member is down, and
+// nothing shows that it is the only one.
+func (x *explainer) oneDown() bool {
+	return x.down == 1 && x.members < 0 && x.tool.noQuorum == "" && !x.maybeAlone()
+}
+
+// livesWith reports whether a member runs on with such a cause.
+func livesWith(cause string) bool { return cause == "data-inconsistent" || cause == "removed-member" }
 
 // unreadable reports whether a cause is that files cannot be read: no member
 // alone gets over that without a snapshot.

@@ -14,7 +14,6 @@ import (
 type toolFacts struct {
 	members   int // in a member list, or asked in a table of all endpoints
 	unstarted int
-	learners  int
 	healthy   int // endpoints
 	unhealthy int
 	leaders   map[string]bool
@@ -44,6 +43,28 @@ func (t *toolFacts) read(s *said) {
 	if t.hashes == nil {
 		t.hashes, t.leaders = map[string][]string{}, map[string]bool{}
 	}
+	t.readMembers(text)
+	low := strings.ToLower(text)
+	t.added = t.added || memberAdded.MatchString(text)
+	for _, w := range []string{"context deadline exceeded", "etcdserver: request timed out"} {
+		t.timeouts += strings.Count(low, w)
+	}
+	for _, w := range []string{"context deadline exceeded", "no leader", "cluster is unavailable", "request timed out", "timed out, possibly due to connection lost"} {
+		if at := strings.Index(low, w); at >= 0 {
+			if t.noQuorum == "" {
+				t.noQuorum = lineAround(text, at)
+			}
+		}
+	}
+	if memberChange.MatchString(text) && (strings.Contains(low, "deadline exceeded") || strings.Contains(low, "timed out") || strings.Contains(low, "no leader")) {
+		t.changes++
+	}
+	t.readHashes(text)
+}
+
+// readMembers reads member lists and the answers of endpoints about their
+// health.
+func (t *toolFacts) readMembers(text string) {
 	ids := map[string]bool{}
 	for _, re := range []*regexp.Regexp{simpleMember, tableMember} {
 		for _, m := range re.FindAllStringSubmatch(text, 64) {
@@ -64,22 +85,6 @@ func (t *toolFacts) read(s *said) {
 			t.unhealthy++
 		}
 	}
-	low := strings.ToLower(text)
-	t.added = t.added || memberAdded.MatchString(text)
-	for _, w := range []string{"context deadline exceeded", "etcdserver: request timed out"} {
-		t.timeouts += strings.Count(low, w)
-	}
-	for _, w := range []string{"context deadline exceeded", "no leader", "cluster is unavailable", "request timed out", "timed out, possibly due to connection lost"} {
-		if at := strings.Index(low, w); at >= 0 {
-			if t.noQuorum == "" {
-				t.noQuorum = lineAround(text, at)
-			}
-		}
-	}
-	if memberChange.MatchString(text) && (strings.Contains(low, "deadline exceeded") || strings.Contains(low, "timed out") || strings.Contains(low, "no leader")) {
-		t.changes++
-	}
-	t.readHashes(text)
 }
 
 // readHashes reads `endpoint hashkv`: hashes are compared at one revision.

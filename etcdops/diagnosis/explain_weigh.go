@@ -52,43 +52,48 @@ func (x *explainer) decisive(s *said, runs []*explainedRun) int {
 	return 0
 }
 
-// hold are the rules that hold over one run.
-func (x *explainer) hold(s *said, run *explainedRun) []finding {
-	ix := knownIndex()
-	best := map[int]*hit{}
-	denied := map[int]bool{}
-	with := map[int]int{}
-	peers := map[int][]string{}
-	for p := range ix.patterns {
-		h := run.hits[p]
-		if h == nil {
-			continue
-		}
-		pt := ix.patterns[p]
-		rule := &x.know.rules[pt.rule]
-		switch pt.role {
-		case asUnless:
-			denied[pt.rule] = true
-		case asWith:
-			with[pt.rule]++
+// tally is what was fulfilled of each rule, by its number.
+type tally struct {
+	best   map[int]*hit // the newest first occurrence
+	denied map[int]bool
+	with   map[int]int
+	peers  map[int][]string
+}
+
+func (x *explainer) tally(s *said, run *explainedRun) tally {
+	t := tally{map[int]*hit{}, map[int]bool{}, map[int]int{}, map[int][]string{}}
+	patterns := knownIndex().patterns
+	for p := range patterns {
+		h, r := run.hits[p], patterns[p].rule
+		switch {
+		case h == nil:
+		case patterns[p].role == asUnless:
+			t.denied[r] = true
+		case patterns[p].role == asWith:
+			t.with[r]++
 		default:
+			rule := &x.know.rules[r]
 			if rule.Last && s.source == sourceLog && h.LastLine < run.served || rule.Passes && x.isOver(run, h) {
 				continue
 			}
-			for _, id := range h.peers {
-				if !slices.Contains(peers[pt.rule], id) {
-					peers[pt.rule] = append(peers[pt.rule], id)
-				}
-			}
-			if best[pt.rule] == nil || h.Line > best[pt.rule].Line {
-				best[pt.rule] = h
+			t.peers[r] = append(t.peers[r], slices.DeleteFunc(slices.Clone(h.peers), func(id string) bool {
+				return slices.Contains(t.peers[r], id)
+			})...)
+			if t.best[r] == nil || h.Line > t.best[r].Line {
+				t.best[r] = h
 			}
 		}
 	}
+	return t
+}
+
+// hold are the rules that hold over one run.
+func (x *explainer) hold(s *said, run *explainedRun) []finding {
+	t := x.tally(s, run)
 	var list []finding
 	for r := range x.know.rules {
-		rule, h := &x.know.rules[r], best[r]
-		if h == nil || denied[r] || with[r] < len(rule.With) || len(peers[r]) < rule.Peers || !x.admits(rule) {
+		rule, h := &x.know.rules[r], t.best[r]
+		if h == nil || t.denied[r] || t.with[r] < len(rule.With) || len(t.peers[r]) < rule.Peers || !x.admits(rule) {
 			continue
 		}
 		sure, ok := x.sureness(rule)
@@ -163,21 +168,24 @@ func (x *explainer) unitBad() bool {
 	return false
 }
 
+// isExplained reports whether another cause explains this one.
+func (x *explainer) isExplained(c weighed) bool {
+	return slices.ContainsFunc(x.causes, func(o weighed) bool {
+		switch {
+		case o.id == c.id || weight(o.sure) < 2 || !slices.Contains(x.know.kinds[o.id].Explains, c.id):
+			return false
+		case o.id == "slow-disk" && c.id == "network-partition" && weight(c.sure) > 1:
+			return false // no disk makes a connection time out
+		case o.id == "quorum-lost" && x.down == 1:
+			return false // the one that is down is this one: its peers are there
+		}
+		return weight(o.sure) >= weight(c.sure) || !x.know.kinds[c.id].Data || x.know.kinds[o.id].Outside
+	})
+}
+
 // rank puts the best cause first: what explains before what is explained, the
 // sure before the suspected, roots before what usually follows from them.
 func (x *explainer) rank() {
-	explained := func(c weighed) bool {
-		return slices.ContainsFunc(x.causes, func(o weighed) bool {
-			if o.id == "slow-disk" && c.id == "network-partition" && weight(c.sure) > 1 {
-				return false // no disk makes a connection time out
-			}
-			if o.id == "quorum-lost" && x.down == 1 {
-				return false // the one that is down is this one: its peers are there
-			}
-			return o.id != c.id && weight(o.sure) > 1 && slices.Contains(x.know.kinds[o.id].Explains, c.id) &&
-				(weight(o.sure) >= weight(c.sure) || !x.know.kinds[c.id].Data || x.know.kinds[o.id].Outside)
-		})
-	}
 	closer := slices.ContainsFunc(x.causes, func(o weighed) bool {
 		return o.id != "quorum-lost" && weight(o.sure) > 1 && (x.down == 1 || !slices.Contains(x.know.kinds["quorum-lost"].Explains, o.id))
 	})
@@ -186,7 +194,7 @@ func (x *explainer) rank() {
 		switch {
 		case c.id == "quorum-lost" && (closer || weight(c.sure) < 2), c.id == "unknown" && c.sure == etcdops.Possible:
 			s[0] = 2
-		case explained(c):
+		case x.isExplained(c):
 			s[0] = 1
 		}
 		return s

@@ -145,6 +145,15 @@ func lower(l line) lowered {
 	}
 }
 
+// errorText is where an error stands: in a line that is not JSON, in the
+// message.
+func (l *lowered) errorText() string {
+	if l.json {
+		return l.lowErr
+	}
+	return l.lowMsg
+}
+
 func (m matcher) matches(l *lowered) bool {
 	if m.Origin != "" && m.Origin != string(l.from) {
 		return false
@@ -152,14 +161,8 @@ func (m matcher) matches(l *lowered) bool {
 	if !m.Msg.in(l.lowMsg) {
 		return false
 	}
-	if len(m.Error) > 0 {
-		where := l.lowErr
-		if !l.json {
-			where = l.lowMsg
-		}
-		if !m.Error.in(where) {
-			return false
-		}
+	if !m.Error.in(l.errorText()) {
+		return false
 	}
 	if !m.Text.in(l.lowMsg) && (l.err == "" || !m.Text.in(l.lowErr)) {
 		return false
