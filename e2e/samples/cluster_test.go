@@ -4,6 +4,7 @@ package samples
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -48,7 +49,7 @@ var quorumScenarios = []scenario{
 			var ls []string
 			for _, o := range l.others(m) {
 				l.removeAll(o.path("member"))
-				ls = append(ls, "$ ssh "+o.name+" ls -A /var/lib/etcd\n")
+				ls = append(ls, "$ ls -lA /var/lib/etcd # on "+o.name+"\n"+strings.TrimSpace(tool(l.t, "ls", "-lA", o.dir)))
 			}
 			time.Sleep(8 * time.Second)
 			return shot{bad: m, log: m.output(), down: 2, total: 3, ctl: append(ls, m.ctl("--command-timeout=3s", "member", "list"))}

@@ -31,7 +31,7 @@ var osScenarios = []scenario{
 			return shot{bad: m, log: m.output(), down: 1, total: 3, ctl: []string{m.df()}}
 		}},
 	{name: "disk-full-start", title: "File system full at the start", cause: "disk-full", remedy: "fix-cause-then-restart", why: diskWhy,
-		how: "three members; one's data directory on a tmpfs, filled while it was down with its database cut to a size that must grow, then started and written to", versions: []string{"3.4", "3.5.35", "3.6.16", "3.7.3"}, awkward: "the full disk is named in an error field only",
+		how: "three members; one's data directory on a tmpfs, filled by a file and by writes until it died, then started again on the full disk; log of that start", versions: []string{"3.4", "3.5.35", "3.6.16", "3.7.3"}, awkward: "the full disk is named in an error field only",
 		do: func(l *lab) shot {
 			m := l.members[1]
 			m.smallDisk(150)
@@ -271,8 +271,9 @@ var osScenarios = []scenario{
 			time.Sleep(6 * time.Second)
 			m.box.boot()
 			boots := m.box.run("journalctl", "--list-boots", "--no-pager")
+			enabled, _ := m.box.try("systemctl", "is-enabled", "etcd") // disabled is an exit status of 1
 			return shot{bad: m, log: m.output(), peer: peer, peers: peer.since(mark), down: 1, total: 3,
-				ctl: []string{"$ journalctl --list-boots\n" + strings.TrimSpace(boots), "$ systemctl is-enabled etcd\ndisabled"}}
+				ctl: []string{"$ journalctl --list-boots\n" + strings.TrimSpace(boots), "$ systemctl is-enabled etcd\n" + strings.TrimSpace(enabled)}}
 		}},
 	{name: "killed-cut", title: "Killed, and nobody says by whom", cause: "unknown", remedy: "unsafe-to-act", why: "the log ends in the middle of normal work, and nothing says why nor whether the others hold",
 		how: "three members; SIGKILL to one; only its own lines are kept, not the exit status", versions: []string{"3.4", "3.6.16"}, look: cut,

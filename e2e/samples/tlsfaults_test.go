@@ -172,7 +172,7 @@ var tlsScenarios = []scenario{
 				cancel()
 				time.Sleep(time.Second)
 			}
-			return shot{bad: m, log: m.since(mark), down: 0, total: 3, ctl: []string{"kube-apiserver: " + last}}
+			return shot{bad: m, log: m.since(mark), down: 0, total: 3, ctl: []string{"client without a certificate: " + last}}
 		}},
 	{name: "cert-file-gone", title: "The certificate file is not there", cause: "cert-bad", remedy: "fix-cause-then-restart", why: "the data are sound; etcd cannot read its certificate", tls: true,
 		how: "three members with mutual TLS; one's certificate file removed, restarted", versions: []string{"3.4", "3.6.16"}, boxes: []string{"3.7.3"},
