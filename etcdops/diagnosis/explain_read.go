@@ -144,6 +144,7 @@ func newRun() *explainedRun {
 type said struct {
 	source, name string
 	runs         []*explainedRun
+	spoke        bool            // there was more in it than blank lines
 	dropped      int             // older runs
 	words        [keepLast]word  // the newest lines, in a ring
 	next         int             // where the next one goes
@@ -235,6 +236,10 @@ func (r *textReader) record(n int, b []byte) {
 	if r.s.source == sourceEtcdctl && r.s.text.Len() < 1<<20 {
 		r.s.text.Write(b)
 	}
+	if len(bytes.TrimSpace(b)) == 0 {
+		return
+	}
+	r.s.spoke = true
 	if !found {
 		r.quiet(n, b)
 		return

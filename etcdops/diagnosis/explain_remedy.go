@@ -189,6 +189,11 @@ func (x *explainer) waitsInVain() bool {
 	})
 }
 
+// logSpoke reports whether a log with anything in it was given.
+func (x *explainer) logSpoke() bool {
+	return slices.ContainsFunc(x.said, func(s *said) bool { return s.source == sourceLog && s.spoke })
+}
+
 // quorumRemedy: a majority is gone and nothing tells why. Members that were
 // stopped can be started; others are replaced only where somebody has
 // already given them up.
@@ -196,7 +201,7 @@ func (x *explainer) quorumRemedy() (Remedy, string) {
 	switch {
 	case x.quorum() != quorumGone:
 		return RemedyUnsafe, "quorum-not-seen"
-	case len(x.in.Log) == 0 && (x.tool.changes > 1 || x.addedTooEarly()):
+	case !x.logSpoke() && (x.tool.changes > 1 || x.addedTooEarly()):
 		return RemedyRestore, "restore-given-up"
 	case x.waitsInVain():
 		return RemedyRestart, "restart-together"
