@@ -42,9 +42,7 @@ func (c realCase) input() Input {
 	if c.MembersDown != nil {
 		in.Down = *c.MembersDown
 	}
-	if len(c.Log) > 0 {
-		in.Log = []Text{{"log", strings.NewReader(strings.Join(c.Log, "\n"))}}
-	}
+	in.Log = []Text{{"log", strings.NewReader(strings.Join(c.Log, "\n"))}} // an empty file where there is none
 	if len(c.PeersLog) > 0 {
 		in.Peers = []Text{{"peers", strings.NewReader(strings.Join(c.PeersLog, "\n"))}}
 	}

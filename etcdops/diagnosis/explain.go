@@ -137,6 +137,7 @@ type finding struct {
 	sure     etcdops.Confidence
 	evidence ExplainedEvidence
 	remedy   Remedy
+	peers    int // how many peers its lines name
 }
 
 // weighed is a cause with everything that speaks for it.

@@ -73,7 +73,9 @@ func (x *explainer) context() {
 	x.suddenEnd()
 	x.isolated()
 	if x.allAnswer() {
-		x.causes = slices.DeleteFunc(x.causes, func(c weighed) bool { return weight(c.sure) < 3 && slices.Contains(passing, c.id) })
+		x.causes = slices.DeleteFunc(x.causes, func(c weighed) bool {
+			return weight(c.sure) < 3 && slices.Contains(passing, c.id) && !(c.id == "cert-bad" && x.amongPeers(c.id))
+		})
 	}
 	if !x.suspects() {
 		if x.looksHealthy() {
@@ -96,6 +98,13 @@ var passing = []string{"cert-bad", "network-partition", "quorum-lost", "slow-dis
 func (x *explainer) allAnswer() bool {
 	t := x.tool
 	return t.healthy > 0 && t.unhealthy == 0 && x.in.Down <= 0 && !x.unitBad() && (x.members < 0 || t.healthy >= x.members)
+}
+
+// amongPeers reports whether lines of a cause name the peer that they are
+// about: then it is no stranger who knocks. Peers speak in both directions, so
+// every endpoint may be healthy while one direction fails.
+func (x *explainer) amongPeers(cause string) bool {
+	return slices.ContainsFunc(x.findings, func(f finding) bool { return f.cause == cause && f.peers > 0 })
 }
 
 // isolated: a member that runs and has no leader, while the others hold quorum

@@ -33,13 +33,21 @@ func (r *textReader) mark(n int, l *lowered) sign {
 	}
 	signs := signsOf(l)
 	run.pass(signs, n)
-	if v := saidVersion.FindStringSubmatch(l.text); v != nil && len(r.s.versions) < maxSigns {
-		if rel, err := parseRelease(v[1]); err == nil && !slices.Contains(r.s.versions, rel) {
-			r.s.versions = append(r.s.versions, rel)
-		}
-	}
+	r.s.readVersion(l.text)
 	r.s.signs.read(l)
 	return signs
+}
+
+// readVersion notes the version with which an etcd introduces itself.
+func (s *said) readVersion(text string) {
+	if len(s.versions) >= maxSigns || !strings.Contains(text, "ersion") {
+		return
+	}
+	if v := saidVersion.FindStringSubmatch(text); v != nil {
+		if rel, err := parseRelease(v[1]); err == nil && !slices.Contains(s.versions, rel) {
+			s.versions = append(s.versions, rel)
+		}
+	}
 }
 
 // sign is what a line says of how far its run came.
@@ -128,12 +136,16 @@ var (
 
 // read notes what a line says of the cluster.
 func (c *clusterSigns) read(l *lowered) {
-	if m := initialCluster.FindStringSubmatch(l.text); m != nil {
-		c.initial = max(c.initial, strings.Count(m[1], "="))
+	if strings.Contains(l.text, "=http") { // an address of the list; a look is cheaper than the expression
+		if m := initialCluster.FindStringSubmatch(l.text); m != nil {
+			c.initial = max(c.initial, strings.Count(m[1], "="))
+		}
 	}
-	if m := raftPeers.FindStringSubmatch(l.msg); m != nil {
-		ids := len(strings.FieldsFunc(m[1], func(r rune) bool { return r == ',' || r == ' ' }))
-		c.raftIDs = max(c.raftIDs, ids)
+	if strings.Contains(l.msg, "eers: [") || strings.Contains(l.msg, "voters=(") {
+		if m := raftPeers.FindStringSubmatch(l.msg); m != nil {
+			ids := len(strings.FieldsFunc(m[1], func(r rune) bool { return r == ',' || r == ' ' }))
+			c.raftIDs = max(c.raftIDs, ids)
+		}
 	}
 	if id := remoteID(l.line); id != "" {
 		c.meet(id)

@@ -104,7 +104,7 @@ func (x *explainer) hold(s *said, run *explainedRun) []finding {
 		if e.Count == 1 {
 			e.Count, e.LastLine = 0, 0
 		}
-		list = append(list, finding{rule: rule, cause: rule.Cause, sure: sure, evidence: e, remedy: Remedy(rule.Remedy)})
+		list = append(list, finding{rule: rule, cause: rule.Cause, sure: sure, evidence: e, remedy: Remedy(rule.Remedy), peers: len(t.peers[r])})
 	}
 	return list
 }
