@@ -71,6 +71,11 @@ type ExplainedEvidence struct {
 	Count    int    `json:"count,omitempty"`
 }
 
+// same reports whether both are the same line.
+func (e ExplainedEvidence) same(o ExplainedEvidence) bool {
+	return e.Source == o.Source && e.File == o.File && e.Line == o.Line && e.Text == o.Text
+}
+
 // ExplainedCause is one cause with what it rests on.
 type ExplainedCause struct {
 	ID         string
@@ -177,8 +182,9 @@ func (x *explainer) add(f finding, variant string) {
 	tells := f.sure == c.sure && f.remedy != "" && f.remedy != RemedyUnsafe && (c.remedy == "" || c.remedy == RemedyUnsafe)
 	if weight(f.sure) > weight(c.sure) || tells || f.sure == c.sure && f.remedy != "" && c.remedy == "" {
 		c.sure, c.variant, c.remedy = f.sure, variant, f.remedy
+		c.evidence = slices.DeleteFunc(c.evidence, f.evidence.same) // two rules read one line
 		c.evidence = append([]ExplainedEvidence{f.evidence}, c.evidence...)
-	} else {
+	} else if !slices.ContainsFunc(c.evidence, f.evidence.same) {
 		c.evidence = append(c.evidence, f.evidence)
 	}
 	if len(c.evidence) > maxShownLines {
