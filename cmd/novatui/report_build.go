@@ -242,7 +242,10 @@ func (r *runReport) files(dir string, plan engine.Plan, after lookedAt) {
 					continue // another run's
 				}
 				r.Report.Files = append(r.Report.Files, backend.File{Title: msg.M(title), Node: n.Node, Path: path})
-				r.Report.Cleanup = append(r.Report.Cleanup, backend.Cleanup{Node: n.Node, Line: remove + remote.Quote(path)})
+				// Until the end is proved, the copies and the old data are the way back.
+				if r.Report.Proved {
+					r.Report.Cleanup = append(r.Report.Cleanup, backend.Cleanup{Node: n.Node, Line: remove + remote.Quote(path)})
+				}
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/novatui/novatui/etcdops"
 	"github.com/novatui/novatui/ui/backend"
+	"github.com/novatui/novatui/workflows/engine"
 )
 
 // TestReportDoesNotCallADegradedClusterHealthy: a run that proved what it was
@@ -28,5 +29,25 @@ func TestReportDoesNotCallADegradedClusterHealthy(t *testing.T) {
 	}
 	if down := stillDown(of, all); len(down) != 1 || down[0] != "etcd2" {
 		t.Errorf("still down: %q", down)
+	}
+}
+
+// TestReportOffersNoCleanupBeforeTheProof: a run that stopped part-way names the
+// copies and the old data, and no command that takes them away: they are the
+// way back.
+func TestReportOffersNoCleanupBeforeTheProof(t *testing.T) {
+	plan := engine.Plan{Tag: "20261121-120000"}
+	after := lookedAt{Known: true, Facts: etcdops.Facts{Nodes: []etcdops.NodeFacts{{
+		Node: "m1", Runs: []string{"/var/lib/novatui/" + plan.Tag}, Asides: []string{"/var/lib/etcd.novatui-" + plan.Tag},
+	}}}}
+	for proved, want := range map[bool]int{false: 0, true: 2} {
+		r := runReport{Report: backend.Report{Proved: proved}}
+		r.files(t.TempDir(), plan, after)
+		if got := len(r.Report.Cleanup); got != want {
+			t.Errorf("proved %t: %d commands to clean up, want %d: %+v", proved, got, want, r.Report.Cleanup)
+		}
+		if len(r.Report.Files) < 2 {
+			t.Errorf("proved %t: named are only %+v", proved, r.Report.Files)
+		}
 	}
 }
