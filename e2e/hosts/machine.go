@@ -256,11 +256,6 @@ func (n *node) greeted(ctx context.Context) error {
 	return err
 }
 
-// bootID tells one boot of the node from the next.
-func (n *node) bootID(ctx context.Context) (string, error) {
-	return n.in(ctx, "cat", "/proc/sys/kernel/random/boot_id")
-}
-
 // until asks again and again, until the answer is no error or ctx ends.
 func until(ctx context.Context, ask func() error) error {
 	var last error // that is not only the end of ctx
