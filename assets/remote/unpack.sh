@@ -68,6 +68,36 @@ case $(tar --version 2>/dev/null) in
 		told=$(tar -tzf "$archive" 2>/dev/null | head -n 200 | sed -e '/\/$/d' -e 's/^/- - - - - /')
 		;;
 esac
+# gzip's own decoder takes twice as long as zlib's (measured: 4.6 s of a core
+# beside 2.4 s for 1 GiB), and most masters have Python, which knows zlib and
+# compares the checksum as gzip does.
+inflate='
+import sys, zlib
+i, o = sys.stdin.buffer, sys.stdout.buffer
+b = i.read(32768)
+while True:
+    d = zlib.decompressobj(31)
+    while not d.eof:
+        if not b: sys.exit(1)
+        o.write(d.decompress(b))
+        b = d.unused_data if d.eof else i.read(32768)
+    while not b.strip(b"\0"):
+        b = i.read(32768)
+        if not b: o.flush(); sys.exit(0)
+'
+zlib=''
+if [ -n "$gnu" ] && python3 -IS -c 'import zlib' 2>/dev/null; then zlib=1; fi
+
+# extract: the archive's content on standard output, what is in it on standard
+# error, with the status of who decompressed where it was not tar's own child.
+extract() {
+	if [ -n "$zlib" ]; then
+		{ python3 -IS -c "$inflate" 2>/dev/null || echo 'inflate failed' >&4; } | tar -b 512 -xvvOf -
+		return
+	fi
+	if [ -n "$gnu" ]; then exec tar -b 512 -xvvzOf "$archive"; fi
+	exec tar -xzOf "$archive"
+}
 # tar writes straight into the file, which the system bounds (in blocks of 512
 # bytes): a pipe to head would cost as much again as tar itself, and small
 # records most of tar's own time (measured). Its status is written beside the
@@ -76,8 +106,8 @@ esac
 said=$({
 	(
 		ulimit -f "$((max / 512 + 2))" 2>/dev/null || :
-		if [ -n "$gnu" ]; then exec tar -b 512 -xvvzOf "$archive"; fi
-		exec tar -xzOf "$archive"
+		if [ -n "$zlib" ] && [ "$archive" != - ]; then exec <"$archive"; fi
+		extract
 	) 2>&4 >"$dest.part"
 	echo "status $?" >&4
 } 4>&1 | head -n 200)
@@ -86,6 +116,7 @@ got=$(size "$dest.part")
 status=$(printf '%s\n' "$said" | sed -n 's/^status \([0-9]*\)$/\1/p' | tail -n 1)
 [ "${status:-200}" -lt 128 ] || fail "unpacking $archive was cut off"
 case $said in *': Cannot write: '*) fail "writing $dest.part" ;; esac
+case $said in *'inflate failed'*) status=2 ;; esac
 [ "$status" = 0 ] || refuse "$archive cannot be read as a .tar.gz"
 [ -z "$gnu" ] || told=$(printf '%s\n' "$said" | grep -v '^status 0$')
 printf '%s\n' "$told" | one_db || refuse "$archive does not hold exactly one plain .db file with a safe name"
