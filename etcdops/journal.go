@@ -35,7 +35,7 @@ func ParseJournal(out []byte) []LogLine {
 			Text: clip(remote.Clean(strings.TrimRight(field(fields["MESSAGE"]), "\n"))),
 		}
 		l.PID, _ = strconv.Atoi(field(fields["_PID"]))
-		if us, err := strconv.ParseInt(field(fields["__REALTIME_TIMESTAMP"]), 10, 64); err == nil {
+		if us, err := strconv.ParseInt(field(fields["__REALTIME_TIMESTAMP"]), 10, 64); err == nil && us > 0 && !unixTime(us/1e6).IsZero() {
 			l.Time = time.UnixMicro(us)
 		}
 		lines = append(lines, l)
@@ -44,7 +44,12 @@ func ParseJournal(out []byte) []LogLine {
 }
 
 // field is the text of a journal field in any of its forms.
-func field(raw json.RawMessage) string {
+func field(raw json.RawMessage) string { return fieldAt(raw, 0) }
+
+// fieldAt reads a field that stands in as many arrays. Journald puts bytes into
+// one and repeated fields into one more; deeper ones are none of its making, and
+// each would be read as a whole again.
+func fieldAt(raw json.RawMessage, depth int) string {
 	if len(raw) == 0 {
 		return ""
 	}
@@ -56,11 +61,11 @@ func field(raw json.RawMessage) string {
 		}
 	case '[':
 		var many []json.RawMessage
-		if json.Unmarshal(raw, &many) != nil || len(many) == 0 {
+		if depth > 1 || json.Unmarshal(raw, &many) != nil || len(many) == 0 {
 			return ""
 		}
 		if many[0][0] == '"' || many[0][0] == '[' {
-			return field(many[0])
+			return fieldAt(many[0], depth+1)
 		}
 		text := make([]byte, 0, len(many))
 		for _, m := range many {

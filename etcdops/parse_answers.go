@@ -153,7 +153,7 @@ func (p *PathStat) meta(s string) {
 	p.Owner, p.Group, p.Mode, p.Device, p.Inode = f[0], f[1], octalMode(f[2]), f[3], f[4]
 	p.SizeBytes, _ = strconv.ParseInt(f[5], 10, 64)
 	if t, err := strconv.ParseInt(f[6], 10, 64); err == nil {
-		p.Modified = time.Unix(t, 0)
+		p.Modified = unixTime(t)
 	}
 }
 
@@ -164,6 +164,18 @@ func octalMode(s string) string {
 		return ""
 	}
 	return fmt.Sprintf("%04o", n)
+}
+
+// lastSecond is the last one of the year 9999. What a node says of later times
+// is nonsense, and facts with them could not be written as JSON.
+const lastSecond = 253402300799
+
+// unixTime is a time as files have it; the zero time where it cannot be one.
+func unixTime(sec int64) time.Time {
+	if sec < 0 || sec > lastSecond-24*3600 { // in every zone
+		return time.Time{}
+	}
+	return time.Unix(sec, 0)
 }
 
 func kib(s string) int64 {

@@ -243,38 +243,6 @@ func TestMembersOfOtherClusters(t *testing.T) {
 	}
 }
 
-func FuzzParseJournal(f *testing.F) {
-	f.Add([]byte(`{"MESSAGE":[104,105],"_PID":"1"}`))
-	f.Add([]byte(`{"MESSAGE":["a",[1]]}` + "\n" + `{"MESSAGE":[[]]}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, l := range append(ParseJournal(b), ParseJournalShort(b)...) {
-			if remote.Clean(l.Text) != l.Text {
-				t.Errorf("not clean: %q", l.Text)
-			}
-		}
-	})
-}
-
-func FuzzParseProbe(f *testing.F) {
-	f.Add([]byte("noise\nMARK clock\n1.5\nMARK host\nuid=0\nmonotonic=1e300\nMARK env\npath=/e\nexists=1\nMARK env.text\nb64\nQT0x\nMARK end\n"))
-	f.Add([]byte("MARK cert\nuse=client\npath=/c\nMARK cert.text\nhex\n00\nMARK clientkey\nb64\nAA==\nMARK running\nprocess=1 T\narg=etcd\n"))
-	f.Add([]byte("MARK data\npath=/d\nspace=1 2\nmeta=a b 700 1 2 3 4\nholders=1 2\naside=/d.novatui-1\nMARK wal\ninside=1\n"))
-	f.Add([]byte("MARK ports\n127.0.0.1:2379 users:((\"etcd\",pid=9,fd=3))\n: pid=\nMARK readyz\ntool=curl\nok\nstatus=200\n"))
-	f.Add([]byte("MARK snapshots\n1 2 /tmp/a.db\nMARK version.etcd\npath=/x\netcd Version: 3.7.3\nMARK oom\nx\nMARK runs\n/r\n"))
-	f.Fuzz(func(_ *testing.T, b []byte) {
-		n := NodeFacts{Node: "n"}
-		out := probeOutput{parts: splitProbe(b, "MARK"), sent: time.Unix(1, 0), first: time.Unix(2, 0)}
-		out.fill(&n, Config{Readyz: "https://x"})
-		_, _ = ParseStat(b)
-		_, _ = ParseSums(b)
-		_, _ = ParseCheckSnapshot(b)
-		_, _ = ParseMemberList(b)
-		_, _ = ParseMemberAdd(b, "x")
-		_, _ = ParseSnapshotStatus(b)
-		ParseUnit(b, 5)
-	})
-}
-
 func TestProbeChangesNothing(t *testing.T) {
 	for _, shell := range shells(t) {
 		dir := tree(t, map[string]string{

@@ -329,7 +329,7 @@ func parseSnapshotFiles(text []byte, node string) []SnapshotFile {
 		if err != nil || err2 != nil {
 			continue
 		}
-		s := SnapshotFile{Node: node, Path: f[2], SizeBytes: size, Modified: time.Unix(sec, 0)}
+		s := SnapshotFile{Node: node, Path: f[2], SizeBytes: size, Modified: unixTime(sec)}
 		s.Archive = strings.HasSuffix(f[2], ".tar.gz") || strings.HasSuffix(f[2], ".tgz")
 		if name, ok := ParseSnapshotName(path.Base(f[2])); ok {
 			s.NovaVersion, s.KubernetesVersion, s.TakenAt = name.NovaVersion, name.KubernetesVersion, name.TakenAt

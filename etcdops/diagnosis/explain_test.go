@@ -171,25 +171,3 @@ func TestExplainHasWords(t *testing.T) {
 		}
 	}
 }
-
-func FuzzExplain(f *testing.F) {
-	for _, c := range readCases(f, "testdata/cases/dev.jsonl") {
-		f.Add(strings.Join(c.Log, "\n"), strings.Join(c.Etcdctl, "\n"), c.UnitState)
-	}
-	f.Fuzz(func(t *testing.T, log, tool, unit string) {
-		x, err := Explain(Input{
-			Log: []Text{{"log", strings.NewReader(log)}}, Etcdctl: []Text{{"tool", strings.NewReader(tool)}},
-			UnitState: unit, Members: Unknown, Down: Unknown,
-		})
-		if err != nil || len(x.Causes) == 0 || !slices.Contains(remedies, x.Remedy) {
-			t.Fatalf("%v, %+v", err, x)
-		}
-		for _, c := range x.Causes {
-			for _, e := range c.Evidence {
-				if strings.ContainsAny(e.Text, "\x1b\r\n") {
-					t.Errorf("shown as %q", e.Text)
-				}
-			}
-		}
-	})
-}

@@ -342,33 +342,6 @@ func TestForgettingFactsIsSafe(t *testing.T) {
 	}
 }
 
-func FuzzParseLine(f *testing.F) {
-	for _, s := range samples(f) {
-		for i, l := range s.lines {
-			if i%5 == 0 {
-				f.Add(l)
-			}
-		}
-	}
-	f.Add(`Nov 21 07:00:00 master-2 etcd[12]: {"level":"fatal","msg":"cut off by the jou`)
-	f.Add(`2019-05-11 03:20:18.227869 C | etcdmain: open /var/lib/etcd/member: permission denied`)
-	f.Add(`2022-02-03T22:40:02.301472214Z stderr F {"msg":"x","error":{"a":["b\"]"]},"n":1.5e3,"u":"\u00`)
-	f.Add("{\"msg\":\"\x1b[2J\u202e\",\"error\":\"\\")
-	f.Fuzz(func(t *testing.T, text string) {
-		l := parseLine(etcdops.LogLine{N: 1, Text: text})
-		if len(l.text) > maxShown+len("…") || strings.ContainsAny(l.text, "\x1b\n\r") {
-			t.Errorf("shown as %q", l.text)
-		}
-		if len(l.fields) > maxFields {
-			t.Errorf("%d fields", len(l.fields))
-		}
-		m := cluster(1)
-		m.Nodes[0].Journal = []etcdops.LogLine{{N: 1, Text: text}, {N: 2, Text: text, PID: 3}}
-		weird(&m, 1)
-		Diagnose(m)
-	})
-}
-
 func BenchmarkDiagnose(b *testing.B) {
 	lines := readSample(b, "testdata/stopped.log").lines
 	f := cluster(5)

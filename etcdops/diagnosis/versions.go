@@ -37,6 +37,9 @@ func parseRelease(s string) (release, error) {
 		if err != nil {
 			return release{}, fmt.Errorf("version %q: %w", s, err)
 		}
+		if n < 0 || n > 1_000_000 {
+			return release{}, fmt.Errorf("version %q", s)
+		}
 		r[i] = n
 	}
 	return r, nil
