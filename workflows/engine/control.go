@@ -119,21 +119,34 @@ type facts struct {
 	nodes     []string  // whose machines that one looked at; nil: all
 }
 
-// refresh collects fresh facts unless they are at most maxAge old; 0 asks for
-// facts whose collecting begins after this call, of the given nodes' machines
-// (nil: of all). Callers that wait for each other share one collecting where
-// that fulfils what each asked for.
+// shareFor is how old facts may be that the steps of a stage share. The nodes of
+// a stage come to their steps within moments of each other; a step whose probe
+// took longer looks for itself.
+const shareFor = 5 * time.Second
+
+// refresh is refreshSince this moment.
 func (r *Run) refresh(ctx context.Context, maxAge time.Duration, nodes []string) error {
+	return r.refreshSince(ctx, maxAge, r.now(), nodes)
+}
+
+// refreshSince collects fresh facts unless they are at most maxAge old; 0 asks
+// for facts whose collecting began after since and within shareFor, of the given
+// nodes' machines (nil: of all). Callers that wait for each other share one
+// collecting where that fulfils what each asked for.
+func (r *Run) refreshSince(ctx context.Context, maxAge time.Duration, since time.Time, nodes []string) error {
 	if r.plan.Refresh == nil {
 		return nil
 	}
 	asked := r.now()
+	if young := asked.Add(-shareFor); since.Before(young) {
+		since = young
+	}
 	f := &r.facts
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	covered := f.nodes == nil || nodes != nil && slices.Equal(f.nodes, nodes)
 	switch {
-	case maxAge > 0 && !f.whole.Before(asked.Add(-maxAge)), maxAge == 0 && covered && f.collected.After(asked):
+	case maxAge > 0 && !f.whole.Before(asked.Add(-maxAge)), maxAge == 0 && covered && f.collected.After(since):
 		return nil
 	}
 	began := r.now()

@@ -95,6 +95,63 @@ func TestOnlyTheStagesNodesAreLookedAt(t *testing.T) {
 	}
 }
 
+// TestAStageLooksOnce: steps that destroy on three nodes at once rest on one
+// collecting, the next step of a node on one of its own, and so does a step that
+// came to its guards long after it began.
+func TestAStageLooksOnce(t *testing.T) {
+	l := newLocal(t)
+	var looked atomic.Int32
+	all, probed := make(chan struct{}), atomic.Int32{}
+	var steps []Step
+	for _, node := range []string{"n1", "n2", "n3"} {
+		first := evident(node, "first/"+node, remote.Destroy, "first")
+		probe := first.Probe
+		first.Probe = func(ctx context.Context, x *Exec) (Probed, error) {
+			if probed.Add(1) == 3 {
+				close(all)
+			}
+			<-all // no step looks before all have begun
+			return probe(ctx, x)
+		}
+		steps = append(steps, first)
+	}
+	steps = append(steps, evident("n1", "second/n1", remote.Destroy, "second"))
+	b := testBuilder("demo").FactsAt(time.Now()).
+		Refresh(func(context.Context, []string) error { looked.Add(1); return nil }).
+		Stage("a", msg.Raw("A"), steps...)
+	if _, res := run(t, options(l, build(t, b))); res.Outcome != OutcomeDone {
+		t.Fatal(res.Err)
+	}
+	if looked.Load() != 2 {
+		t.Errorf("looked %d times instead of once for the three and once for the second", looked.Load())
+	}
+
+	looked.Store(0)
+	clock := atomic.Int64{}
+	clock.Store(time.Now().UnixNano())
+	slow := evident("n2", "slow", remote.Destroy, "slow")
+	probe, waited := slow.Probe, make(chan struct{})
+	slow.Probe = func(ctx context.Context, x *Exec) (Probed, error) {
+		<-waited
+		clock.Add(int64(shareFor + time.Second))
+		return probe(ctx, x)
+	}
+	quick := evident("n1", "quick", remote.Destroy, "quick")
+	do := quick.Do
+	quick.Do = func(ctx context.Context, x *Exec) error { defer close(waited); return do(ctx, x) }
+	b = testBuilder("demo").FactsAt(time.Unix(0, clock.Load())).
+		Refresh(func(context.Context, []string) error { looked.Add(1); return nil }).
+		Stage("a", msg.Raw("A"), quick, slow)
+	o := options(l, build(t, b))
+	o.Now = func() time.Time { return time.Unix(0, clock.Add(1)) }
+	if _, res := run(t, o); res.Outcome != OutcomeDone {
+		t.Fatal(res.Err)
+	}
+	if looked.Load() != 2 {
+		t.Errorf("looked %d times: the slow step must look for itself", looked.Load())
+	}
+}
+
 func TestGuardsAndRefreshNeverMeet(t *testing.T) {
 	l := newLocal(t)
 	var refreshing atomic.Int32

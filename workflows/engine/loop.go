@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/novatui/novatui/remote"
 )
@@ -140,6 +141,7 @@ func (r *Run) step(ctx context.Context, stage *stageRun, step *Step) (end stepEn
 	if halt() {
 		return stepEnd{step: step, halted: true}
 	}
+	began := r.now()
 	probed, end := r.probeFirst(ctx, stage, step, before)
 	if end.outcome != "" || probed == Done {
 		return end
@@ -147,7 +149,7 @@ func (r *Run) step(ctx context.Context, stage *stageRun, step *Step) (end stepEn
 	if r.dry {
 		return r.dryStep(stage, step)
 	}
-	if err := r.guard(ctx, stage, step); err != nil {
+	if err := r.guard(ctx, stage, step, began); err != nil {
 		return r.fail(stage, stepEnd{step: step, outcome: r.failureOutcome(ctx, err), err: err})
 	}
 	if halt() {
@@ -227,8 +229,10 @@ func broken(err error) bool {
 	return errors.Is(err, remote.ErrOutcomeUnknown) || errors.Is(err, remote.ErrNotStarted)
 }
 
-// guard makes sure of the lease and asks the step's guards on fresh facts.
-func (r *Run) guard(ctx context.Context, stage *stageRun, step *Step) error {
+// guard makes sure of the lease and asks the step's guards on fresh facts: for a
+// step that destroys, on some that were collected since the step began, when all
+// that this node did before was over.
+func (r *Run) guard(ctx context.Context, stage *stageRun, step *Step, began time.Time) error {
 	if step.Effect != remote.Read {
 		if err := r.held.Check(ctx); err != nil {
 			return fmt.Errorf("the lease: %w", err)
@@ -237,7 +241,7 @@ func (r *Run) guard(ctx context.Context, stage *stageRun, step *Step) error {
 		if step.Effect == remote.Destroy {
 			maxAge = 0
 		}
-		if err := r.refresh(ctx, maxAge, stage.nodes); err != nil {
+		if err := r.refreshSince(ctx, maxAge, began, stage.nodes); err != nil {
 			return fmt.Errorf("collecting fresh facts: %w", err)
 		}
 	}
