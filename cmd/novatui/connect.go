@@ -20,7 +20,6 @@ import (
 type session struct {
 	p         *program
 	cluster   inventory.Cluster
-	transport *ssh.Transport
 	pool      *ssh.Pool
 	collector *etcdops.Collector
 
@@ -53,8 +52,7 @@ func (p *program) openSession(ctx context.Context) (*session, error) {
 
 func (p *program) newSession(cluster inventory.Cluster, asker remote.Asker, warn func(node string, text msg.Msg)) *session {
 	s := &session{p: p, cluster: cluster, fresh: map[string]remote.Conn{}}
-	s.transport = ssh.New(ssh.Options{Asker: asker, Warn: warn})
-	s.pool = ssh.NewPool(s.transport, cluster.Nodes)
+	s.pool = ssh.NewPool(ssh.New(ssh.Options{Asker: asker, Warn: warn}), cluster.Nodes)
 	s.collector = etcdops.NewCollector(configOf(cluster), cluster.Nodes, s)
 	return s
 }
@@ -109,13 +107,15 @@ func open(c remote.Conn) bool {
 }
 
 // Reconnect implements engine.Reconnector: a connection of its own, because the
-// old one lost an answer. The old one stays open for those who still use it.
+// old one lost an answer. It is tried again while the node is unreachable: what
+// broke the old one may well last a few seconds longer. The old one stays open
+// for those who still use it.
 func (s *session) Reconnect(ctx context.Context, name string) (remote.Conn, error) {
 	n, err := s.node(name)
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.transport.Connect(ctx, n, nil)
+	c, err := s.pool.Fresh(ctx, n)
 	if err != nil {
 		return nil, err
 	}

@@ -51,6 +51,9 @@ func newConn(o Options, n remote.Node, h host, links []link) *Conn {
 		sessions: make(chan struct{}, o.MaxSessions), tunnels: make(chan struct{}, o.MaxTunnels),
 	}
 	c.ended, c.end = context.WithCancelCause(context.Background())
+	for i := range links {
+		c.spawn(func() { c.links[i].ended(c.links[i].client.Wait()) })
+	}
 	c.spawn(c.wait)
 	c.spawn(c.keepAlive)
 	return c
@@ -85,49 +88,6 @@ func (c *Conn) survive() {
 func (c *Conn) fail(reason error) {
 	c.end(reason)
 	_ = c.links[0].raw.Close() // Everything else runs inside this one.
-}
-
-// wait notices that the node has closed the connection, or the line broke.
-func (c *Conn) wait() {
-	err := c.client.Wait()
-	if err == nil {
-		err = errors.New("the node closed the connection")
-	}
-	c.fail(fmt.Errorf("connection lost: %w", err))
-}
-
-// keepAlive asks for a sign of life every interval. The verdict rests on bytes,
-// not on the answer: a line that is busy with output is alive.
-func (c *Conn) keepAlive() {
-	limit := c.opts.KeepAlive * time.Duration(c.opts.KeepAliveMissed)
-	ticker := time.NewTicker(c.opts.KeepAlive)
-	defer ticker.Stop()
-	answered := make(chan struct{}, 1)
-	answered <- struct{}{}
-	for {
-		select {
-		case <-c.ended.Done():
-			return
-		case <-ticker.C:
-		}
-		if silent := time.Since(c.Alive()); silent >= limit {
-			c.fail(fmt.Errorf("connection lost: no answer to keepalives for %s", silent.Round(time.Second)))
-			return
-		}
-		select {
-		case <-answered:
-		default:
-			continue // The last request is still on its way.
-		}
-		ok := c.spawn(func() {
-			// An error means that the connection ended, which wait sees too.
-			_, _, _ = c.client.SendRequest("keepalive@openssh.com", true, nil)
-			answered <- struct{}{}
-		})
-		if !ok {
-			return
-		}
-	}
 }
 
 // Node is the node as it was given to Connect.

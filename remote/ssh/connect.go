@@ -1,9 +1,12 @@
 package ssh
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -18,7 +21,8 @@ import (
 const clientVersion = "SSH-2.0-novatui"
 
 // busyRetries is how often a server that hangs up before it says anything is
-// tried again: sshd drops connections at random beyond MaxStartups.
+// tried again: sshd drops connections at random beyond MaxStartups. (OpenSSH
+// 9.2 says "Exceeded MaxStartups" first, in place of its banner; measured.)
 const busyRetries = 3
 
 // Connect connects to a node through its jump hosts, checks host keys, logs in
@@ -68,18 +72,12 @@ type attempt struct {
 	progress func(remote.Phase)
 	w        *watchdog
 	// asked: the operator answered something. silentHangUp: the server closed
-	// the connection before it sent a byte.
+	// the connection before it said that it speaks SSH.
 	asked, silentHangUp bool
 	// links are what was opened so far, the innermost last; hop is the jump
 	// host that is being connected to, empty at the node itself.
 	links []link
 	hop   string
-}
-
-// link is one SSH connection on the way.
-type link struct {
-	raw    *counted
-	client *xssh.Client
 }
 
 func (a *attempt) run(parent context.Context) (remote.Conn, error) {
@@ -194,7 +192,7 @@ func (a *attempt) openThrough(ctx context.Context, h host) (net.Conn, error) {
 // handshake speaks SSH on a connection up to the accepted login.
 func (a *attempt) handshake(ctx context.Context, c net.Conn, h host, last bool) error {
 	traffic := &counted{Conn: c}
-	a.links = append(a.links, link{raw: traffic})
+	a.links = append(a.links, newLink(a.hop, traffic))
 	if last {
 		a.progress(remote.PhaseHostKey)
 	}
@@ -247,8 +245,12 @@ func (a *attempt) handshakeError(ctx context.Context, err error, h host, keys *h
 		return keys.failed()
 	case ended:
 		return &Error{Kind: remote.ErrUnreachable, Text: msg.M("ssh.dropped", "host", h.addr(), "error", raw(err)), Err: err}
-	case !keys.hasPassed() && traffic.in.Load() == 0 && dropped(err):
-		a.silentHangUp = len(a.links) == 1
+	case !keys.hasPassed() && !traffic.spokeSSH() && dropped(err):
+		said := traffic.said()
+		a.silentHangUp = len(a.links) == 1 && (said == "" || strings.Contains(said, "MaxStartups"))
+		if said != "" {
+			return &Error{Kind: remote.ErrUnreachable, Text: msg.M("ssh.hang-up-said", "host", h.addr(), "said", oneLine(said)), Err: err}
+		}
 		return &Error{Kind: remote.ErrUnreachable, Text: msg.M("ssh.silent-hang-up", "host", h.addr()), Err: err}
 	case !keys.hasPassed():
 		return &Error{Kind: remote.ErrUnreachable, Text: msg.M("ssh.handshake", "host", h.addr(), "error", raw(err)), Err: err}
@@ -318,6 +320,28 @@ type counted struct {
 	net.Conn
 	in   atomic.Int64
 	last atomic.Int64 // nanoseconds since processStart
+
+	mu   sync.Mutex
+	head []byte // the first bytes that came, at most maxHead
+}
+
+// maxHead is how much of the beginning of a connection is kept: enough for what
+// a server says that does not want to speak SSH.
+const maxHead = 512
+
+// said is how the other side began.
+func (c *counted) said() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.TrimSpace(string(c.head))
+}
+
+// spokeSSH reports whether the other side has sent a banner of SSH (RFC 4253,
+// 4.2: other lines may come before it).
+func (c *counted) spokeSSH() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return bytes.HasPrefix(c.head, []byte("SSH-")) || bytes.Contains(c.head, []byte("\nSSH-"))
 }
 
 // processStart makes a monotonic clock of an integer.
@@ -326,7 +350,11 @@ var processStart = time.Now()
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 {
-		c.in.Add(int64(n))
+		if c.in.Add(int64(n)) <= maxHead {
+			c.mu.Lock()
+			c.head = append(c.head, p[:n]...)
+			c.mu.Unlock()
+		}
 		c.last.Store(int64(time.Since(processStart)))
 	}
 	return n, err

@@ -134,7 +134,7 @@ func (x *execution) waitExit(ctx context.Context) error {
 			return nil // It came in the same breath.
 		}
 		// When the connection is lost, the channel ends a moment before.
-		if !sleep(x.c.ended, 50*time.Millisecond) {
+		if !sleep(x.c.ended, 50*time.Millisecond+time.Duration(len(x.c.links)-1)*2*hopTime) {
 			return x.unknown(x.c.Err())
 		}
 		return x.unknown(errors.New("the node closed the session without an exit status"))
@@ -312,7 +312,7 @@ func (c *Conn) kill(pid int) {
 	if c.sudo {
 		script = "exec sudo -n -- /bin/sh -c " + remote.Quote(script)
 	}
-	line, err := shellLine(c.mark, script)
+	line, err := shellLine(c.mark.before(script))
 	if err != nil {
 		return
 	}
@@ -370,17 +370,21 @@ func (x *execution) verdict(r remote.Result) error {
 	}
 	said := strings.TrimSpace(string(x.stdout.before()) + "\n" + string(x.stderr.before()))
 	err := &shellError{exit: r.Exit, said: said}
+	if _, bySudo, ok := strings.Cut(said, x.c.mark.atSudo()); ok {
+		err.said = strings.TrimSpace(bySudo)
+		return x.c.notStarted(msg.M("ssh.sudo-refused", "exit", r.Exit, "said", oneLine(err.said)), err)
+	}
 	return x.c.notStarted(msg.M("ssh.shell", "exit", r.Exit, "said", oneLine(said)), err)
 }
 
-// shellError: the login shell did not run what it was given.
+// shellError: the login shell, or sudo, did not run what it was given.
 type shellError struct {
 	exit int
 	said string
 }
 
 func (e *shellError) Error() string {
-	return fmt.Sprintf("the login shell ended with status %d: %s", e.exit, oneLine(e.said))
+	return fmt.Sprintf("nothing was run, status %d: %s", e.exit, oneLine(e.said))
 }
 
 // signals are the numbers of the signals that RFC 4254 names.

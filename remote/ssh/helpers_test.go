@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	if addr := os.Getenv(proxyTo); addr != "" {
 		os.Exit(proxy(addr))
 	}
+	if node := os.Getenv(frozenNode); node != "" {
+		os.Exit(frozen(node))
+	}
 	// The tests must not depend on whose machine they run on.
 	os.Unsetenv("SSH_AUTH_SOCK")
 	goleak.VerifyTestMain(m)

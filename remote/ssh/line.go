@@ -37,13 +37,25 @@ func newMarker() marker {
 // break follow.
 func (m marker) text() string { return m.first + m.second + " " }
 
-func (m marker) script() string {
-	echo := fmt.Sprintf(`echo %s""%s $$`, m.first, m.second)
+// script prints the marker with a process id, given as the shell has it.
+func (m marker) script(pid string) string {
+	echo := fmt.Sprintf(`echo %s""%s %s`, m.first, m.second, pid)
 	return echo + ";" + echo + ">&2;"
 }
 
-// commandScript is the POSIX shell script that becomes the command.
-func commandScript(c remote.Command, sudo bool) (string, error) {
+// before puts the marker before a script.
+func (m marker) before(script string) string { return m.script("$$") + script }
+
+// atSudo is what is printed right before sudo is called, so that a refusal of
+// sudo can be told from one of the login shell.
+func (m marker) atSudo() string { return m.first + "-at-sudo" }
+
+// commandScript is the POSIX shell script that becomes the command, with the
+// marker. Where sudo is needed, the marker is printed beyond it: without one,
+// sudo has refused and the command surely did not run. (The exit status of a
+// refusal, 1, could be the command's own.) The process id is sudo's, which
+// passes signals on.
+func commandScript(m marker, c remote.Command, sudo bool) (string, error) {
 	if p := c.Argv[0]; strings.HasPrefix(p, "-") || strings.Contains(p, "=") {
 		return "", fmt.Errorf("%q is not a program", p)
 	}
@@ -51,15 +63,17 @@ func commandScript(c remote.Command, sudo bool) (string, error) {
 	env := append([]string{"LC_ALL=C"}, c.Env...)
 	if sudo {
 		// sudo resets the environment; env(1) sets it beyond that.
-		b.WriteString("exec sudo -n -- env")
+		fmt.Fprintf(&b, `echo %s""-at-sudo;exec sudo -n -- env`, m.first)
 	} else {
-		b.WriteString("export")
+		b.WriteString(m.before("export"))
 	}
 	for _, e := range env {
 		name, value, _ := strings.Cut(e, "=")
 		b.WriteString(" " + name + "=" + remote.Quote(value))
 	}
-	if !sudo {
+	if sudo {
+		b.WriteString(" /bin/sh -c " + remote.Quote(m.script("$0")+`exec "$@"`) + " $$")
+	} else {
 		b.WriteString(";exec")
 	}
 	for _, a := range c.Argv {
@@ -69,13 +83,12 @@ func commandScript(c remote.Command, sudo bool) (string, error) {
 }
 
 // shellLine wraps a script for the login shell.
-func shellLine(m marker, script string) (string, error) {
-	full := m.script() + script
+func shellLine(script string) (string, error) {
 	var line string
-	if plain(full) {
-		line = "exec /bin/sh -c '" + strings.ReplaceAll(full, "'", `'\''`) + "'"
+	if plain(script) {
+		line = "exec /bin/sh -c '" + strings.ReplaceAll(script, "'", `'\''`) + "'"
 	} else {
-		line = `exec /bin/sh -c 'eval "$(printf %b "` + octal(full) + `")"'`
+		line = `exec /bin/sh -c 'eval "$(printf %b "` + octal(script) + `")"'`
 	}
 	if len(line) > maxLine {
 		return "", fmt.Errorf("the command line is %d bytes long, %d are possible: use its standard input", len(line), maxLine)

@@ -35,11 +35,11 @@ var hard = []string{
 func viaShell(t testing.TB, shell string, m marker, argv []string) []string {
 	t.Helper()
 	c := remote.Command{Argv: append([]string{"/bin/sh", "-c", `printf '%s\0' "$@"`, "sh"}, argv...)}
-	script, err := commandScript(c, false)
+	script, err := commandScript(m, c, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := shellLine(m, script)
+	line, err := shellLine(script)
 	if err != nil {
 		return argv // too long: refused before it is sent
 	}
@@ -94,16 +94,16 @@ func TestEveryLoginShellOverSSH(t *testing.T) {
 }
 
 func TestReadableLinesStayReadable(t *testing.T) {
-	script, err := commandScript(remote.Command{Argv: []string{"systemctl", "stop", "etcd.service"}}, false)
+	script, err := commandScript(marker{"a", "b"}, remote.Command{Argv: []string{"systemctl", "stop", "etcd.service"}}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := shellLine(marker{"a", "b"}, script)
+	line, err := shellLine(script)
 	if want := `exec /bin/sh -c 'echo a""b $$;echo a""b $$>&2;export LC_ALL=C;exec systemctl stop etcd.service'`; line != want || err != nil {
 		t.Errorf("got %s, %v", line, err)
 	}
-	script, err = commandScript(remote.Command{Argv: []string{"mv", "a b", "c"}, Env: []string{"X=1 2"}}, true)
-	if want := `exec sudo -n -- env LC_ALL=C X='1 2' mv 'a b' c`; script != want || err != nil {
+	script, err = commandScript(marker{"a", "b"}, remote.Command{Argv: []string{"mv", "a b", "c"}, Env: []string{"X=1 2"}}, true)
+	if want := `echo a""-at-sudo;exec sudo -n -- env LC_ALL=C X='1 2' /bin/sh -c 'echo a""b $0;echo a""b $0>&2;exec "$@"' $$ mv 'a b' c`; script != want || err != nil {
 		t.Errorf("got %s, %v", script, err)
 	}
 }
@@ -123,11 +123,11 @@ func FuzzLine(f *testing.F) {
 		if got := viaShell(t, "/bin/sh", m, want); !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
-		script, err := commandScript(remote.Command{Argv: []string{"x", a, b}}, true)
+		script, err := commandScript(m, remote.Command{Argv: []string{"x", a, b}}, true)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if line, err := shellLine(m, script); err == nil && !literal(line) {
+		if line, err := shellLine(script); err == nil && !literal(line) {
 			t.Errorf("not every shell takes %q literally", line)
 		}
 	})

@@ -80,6 +80,14 @@ func (p *Pool) Conn(ctx context.Context, n remote.Node) (remote.Conn, error) {
 	return p.get(ctx, n, nil, true)
 }
 
+// Fresh opens a connection of its own to a node, beside the one that is kept,
+// for whoever lost an answer over that one. Like Conn it tries again, with
+// growing pauses, as long as the node is only unreachable, until ctx ends (at
+// most two minutes). The caller closes it.
+func (p *Pool) Fresh(ctx context.Context, n remote.Node) (remote.Conn, error) {
+	return p.try(ctx, n, &flight{}, true)
+}
+
 // alive is what a connection says about itself, where it can.
 func alive(c remote.Conn) bool {
 	e, ok := c.(interface{ Err() error })

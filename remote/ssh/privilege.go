@@ -28,7 +28,7 @@ func (c *Conn) findPrivilege(ctx context.Context) error {
 		script += "; [ `id -u` -eq 0 ] || sudo -n -- /bin/sh -c " + remote.Quote(print)
 	}
 	limit := c.opts.Timeouts.Privilege
-	r, err := c.runScript(ctx, script, limit, probeOutput, remote.Streams{})
+	r, err := c.runScript(ctx, c.mark.before(script), limit, probeOutput, remote.Streams{})
 	if err != nil {
 		var shell *shellError
 		if errors.As(err, &shell) {

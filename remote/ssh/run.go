@@ -20,7 +20,7 @@ func (c *Conn) Run(ctx context.Context, cmd remote.Command, s remote.Streams) (r
 	if err := cmd.Validate(); err != nil {
 		return remote.Result{}, c.notStarted(msg.M("ssh.bad-command", "error", raw(err)), err)
 	}
-	script, err := commandScript(cmd, c.sudo)
+	script, err := commandScript(c.mark, cmd, c.sudo)
 	if err != nil {
 		return remote.Result{}, c.notStarted(msg.M("ssh.bad-command", "error", raw(err)), err)
 	}
@@ -37,9 +37,10 @@ func limitOf(c remote.Command) int {
 	return remote.DefaultMaxOutput
 }
 
-// runScript runs a shell script in a session of its own.
+// runScript runs a shell script, which prints the marker, in a session of its
+// own.
 func (c *Conn) runScript(ctx context.Context, script string, timeout time.Duration, limit int, s remote.Streams) (remote.Result, error) {
-	line, err := shellLine(c.mark, script)
+	line, err := shellLine(script)
 	if err != nil {
 		return remote.Result{}, c.notStarted(msg.M("ssh.bad-command", "error", raw(err)), err)
 	}
