@@ -156,7 +156,7 @@ func TestSetEnvKeepsEverythingElse(t *testing.T) {
 		if _, e, status := runScript(shell, "", "set-env.sh", append([]string{"check", file, "-"}, args...)...); status != 0 {
 			t.Errorf("%v: check afterwards: status %d: %s", shell, status, e)
 		}
-		if _, e, status := runScript(shell, "", "restore-env.sh", file, file+".novatui-t"); status != 0 || read(t, file) != text {
+		if _, e, status := runScript(shell, "", "env-back.sh", file, "t", "u"); status != 0 || read(t, file) != text || read(t, file+".novatui-u") == text {
 			t.Errorf("%v: restore-env: status %d: %s", shell, status, e)
 		}
 	}

@@ -91,6 +91,8 @@ const (
 	ProcedureRestore  Procedure = "restore"
 	ProcedureSalvage  Procedure = "salvage"
 	ProcedureFixCause Procedure = "fix-cause"
+	// ProcedureRollback takes a run of one of the others back.
+	ProcedureRollback Procedure = "rollback"
 )
 
 // MemberVerdict is one member, judged.

@@ -18,7 +18,10 @@ import (
 //
 // The order remove → set aside → add is forced: etcd refuses an add before the
 // remove while a member is down (measured with 3.4 to 3.7), and an old data
-// directory of a removed member refuses to start.
+// directory of a removed member refuses to start. So the removal is the point of
+// no return: until then a rollback leaves the member as it was found. Where the
+// member was in no membership to begin with, that point is its addition, which
+// only another removal could take back.
 func rejoin(w *world, r Request) (engine.Plan, error) {
 	if len(r.Nodes) != 1 {
 		return engine.Plan{}, fmt.Errorf("%w: rejoin takes exactly one node, one member at a time", ErrRequest)
@@ -28,6 +31,7 @@ func rejoin(w *world, r Request) (engine.Plan, error) {
 	p := newPlan(w, r, msg.M("rejoin.title", "member", label, "node", node))
 	p.Estimate(20 * time.Second)
 	p.Kept(msg.M("rejoin.kept", "aside", w.aside(node)))
+	p.WayBack(msg.M("rejoin.way-back"))
 	p.Guards(w.rejoinGuards(node)...)
 
 	helper, ok := w.healthyHelper(node)
@@ -46,6 +50,9 @@ func rejoin(w *world, r Request) (engine.Plan, error) {
 		p.Stage("remove", msg.M("rejoin.stage.remove", "member", label), w.removeMember(helper, node, m))
 	}
 	p.Stage("aside", msg.M("stage.aside"), w.moveAside(node))
+	if _, listed := w.base.Facts.MemberOf(node); !listed {
+		p.NoReturn("add", msg.M("rejoin.no-return-added", "member", label))
+	}
 	p.Stage("add", msg.M("rejoin.stage.add", "member", label), w.addMember(helper, node))
 	p.Stage("env", msg.M("rejoin.stage.env"), w.writeRejoinEnv(node), w.makeDataDir(node))
 	p.Stage("start", msg.M("rejoin.stage.start", "member", label), w.unmaskAndStart(node), w.waitCaughtUp(node))

@@ -22,6 +22,7 @@ func restart(w *world, r Request) (engine.Plan, error) {
 	p := newPlan(w, r, msg.M("restart.title", "members", w.labels(r.Nodes)))
 	p.Estimate(time.Duration(5+5*len(r.Nodes)) * time.Second)
 	p.Kept(msg.M("restart.kept"))
+	p.WayBack(msg.M("restart.way-back"))
 	p.Guards(w.restartGuards(r.Nodes)...)
 	if w.base.Verdict.Quorum.Holds {
 		for _, node := range r.Nodes {

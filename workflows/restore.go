@@ -94,8 +94,14 @@ func (w *world) restoreGuards(all []string) []engine.Guard {
 // first are the steps that its own node needs before it can restore from it. The
 // stage "prepare" is one stage, because no node has to wait for another there:
 // whoever has the file whole restores it. All of it lies beside the old data.
+//
+// No stage is a point of no return: the old data lie aside whole, and a rollback
+// puts them back at any time. What changes is its price. Up to "env" nobody has
+// seen the new cluster; from "start" on clients write into it, and what they
+// write is in no old data. So that stage is shown.
 func (w *world) restoreStages(p *draft, all []string, b bundle, first ...engine.Step) {
-	p.NoReturn("aside", msg.M("restore.no-return"))
+	p.NoReturnCosts("start", msg.M("restore.no-return"))
+	p.WayBack(msg.M("restore.way-back"))
 	p.Stage("prepare", msg.M("restore.stage.prepare"), w.prepare(all, b, first)...)
 	p.Stage("stop", msg.M("restore.stage.stop"), each(all, func(node string) engine.Step {
 		return w.stopAndMask(node, w.guard("restore-while-quorum", restoreWhileQuorum))

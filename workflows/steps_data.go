@@ -33,14 +33,11 @@ func (w *world) moveAside(node string) engine.Step {
 			w.guard("data-dir-sane", dataDirSane([]string{node})),
 			w.guard("identity", w.identityHolds([]string{node})),
 		},
-		Undo: &engine.Undo{Title: msg.M("step.aside.title", "node", node)},
 	}
 	for _, d := range h.StateDirs() {
 		paths = append(paths, d.Actual(), etcdops.AsidePath(d, w.request.Tag))
 		move, err := h.MoveAside(d, w.request.Tag)
 		s.Commands = append(s.Commands, w.on(node, move, err))
-		back, err := h.MoveBack(d, w.request.Tag)
-		s.Undo.Commands = append(s.Undo.Commands, w.on(node, back, err))
 	}
 	stat, err := h.Stat(paths...)
 	stat.Quiet = true
@@ -62,7 +59,6 @@ func (w *world) moveAside(node string) engine.Step {
 	}
 	s.Do = runAll(s.Commands)
 	s.Verify = func(ctx context.Context, x *engine.Exec) error { return verified(s.Probe(ctx, x)) }
-	s.Undo.Do = runAll(s.Undo.Commands)
 	return s
 }
 
@@ -121,18 +117,22 @@ func (w *world) writeRejoinEnv(node string) engine.Step {
 // writeRestoreEnv describes the new cluster: state new, all members, a token
 // of its own.
 func (w *world) writeRestoreEnv(node string) engine.Step {
-	return w.writeEnv(node, "env-restore", map[string]string{
+	return w.writeEnv(node, "env-restore", w.restoreEnv())
+}
+
+// restoreEnv is what a restore writes into every env file.
+func (w *world) restoreEnv() map[string]string {
+	return map[string]string{
 		"ETCD_INITIAL_CLUSTER_STATE": "new",
 		"ETCD_INITIAL_CLUSTER":       w.wholeCluster(),
 		"ETCD_INITIAL_CLUSTER_TOKEN": w.freshToken(),
-	})
+	}
 }
 
 func (w *world) writeEnv(node, id string, values map[string]string) engine.Step {
 	h := w.host(node)
 	set, err := h.SetEnv(values, w.request.Tag)
 	check, checkErr := h.CheckEnv(values)
-	back, backErr := h.RestoreEnv(w.request.Tag)
 	asItShould := func(ctx context.Context, x *engine.Exec) (engine.Probed, error) {
 		r, err := x.Try(ctx, node, check)
 		switch {
@@ -157,14 +157,6 @@ func (w *world) writeEnv(node, id string, values map[string]string) engine.Step 
 			return err
 		},
 		Verify: func(ctx context.Context, x *engine.Exec) error { return verified(asItShould(ctx, x)) },
-		Undo: &engine.Undo{
-			Title:    msg.M("step."+id+".title", "path", h.EnvFile()),
-			Commands: []engine.NodeCommand{w.on(node, back, backErr)},
-			Do: func(ctx context.Context, x *engine.Exec) error {
-				_, err := x.Run(ctx, node, back)
-				return err
-			},
-		},
 	}
 }
 

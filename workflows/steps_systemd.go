@@ -70,17 +70,6 @@ func (w *world) stopAndMask(node string, guards ...engine.Guard) engine.Step {
 		Verify: func(ctx context.Context, x *engine.Exec) error {
 			return verified(isStopped(ctx, x))
 		},
-		Undo: &engine.Undo{
-			Title:    msg.M("step.start.title", "node", node),
-			Commands: []engine.NodeCommand{w.on(node, h.Release(), nil), w.on(node, h.StartNoBlock(), nil)},
-			Do: func(ctx context.Context, x *engine.Exec) error {
-				if _, err := x.Run(ctx, node, h.Release()); err != nil {
-					return err
-				}
-				_, err := x.Run(ctx, node, h.StartNoBlock())
-				return err
-			},
-		},
 	}
 }
 

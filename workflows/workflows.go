@@ -33,6 +33,8 @@ type Request struct {
 	// Snapshots are what to restore from. More than one is accepted only so
 	// that different files can be refused by name (guard snapshot-same).
 	Snapshots []SnapshotRef `json:"snapshots,omitempty"`
+	// Run is what a rollback takes back.
+	Run string `json:"run,omitempty"`
 	// Tag names what the plan leaves behind; see engine.Plan.Tag.
 	Tag string `json:"tag"`
 	// Overrides are phrases typed for overridable blocks, by guard ID.
@@ -90,22 +92,25 @@ type Stored struct {
 	Facts     etcdops.Facts   `json:"facts"`
 	Verdict   etcdops.Verdict `json:"verdict"`
 	Snapshots []Inspected     `json:"snapshots,omitempty"`
+	// Undone is the run that a rollback takes back.
+	Undone *Undone `json:"undone,omitempty"`
 }
 
 // Build plans a procedure on facts. The plan's guards are evaluated but not
 // enforced: a plan that is blocked can still be shown.
 func Build(ctx context.Context, site Site, f etcdops.Facts, v etcdops.Verdict, r Request) (engine.Plan, error) {
-	return buildKnowing(ctx, site, f, v, r, nil)
+	return buildKnowing(ctx, site, f, v, r, Stored{})
 }
 
-// buildKnowing is Build where some snapshots were looked into before.
-func buildKnowing(ctx context.Context, site Site, f etcdops.Facts, v etcdops.Verdict, r Request, known []Inspected) (engine.Plan, error) {
+// buildKnowing is Build where some is known from before: snapshots that were
+// looked into, and the run that a rollback takes back.
+func buildKnowing(ctx context.Context, site Site, f etcdops.Facts, v etcdops.Verdict, r Request, known Stored) (engine.Plan, error) {
 	if r.Tag == "" {
 		r.Tag = f.CollectedAt.UTC().Format("20060102-150405")
 	}
-	stored := Stored{Facts: f, Verdict: v}
+	stored := Stored{Facts: f, Verdict: v, Undone: known.Undone}
 	if r.Procedure == etcdops.ProcedureRestore {
-		infos, err := inspectAll(ctx, site, f, r, known)
+		infos, err := inspectAll(ctx, site, f, r, known.Snapshots)
 		if err != nil {
 			return engine.Plan{}, err
 		}
@@ -138,7 +143,7 @@ func Reapply(ctx context.Context, site Site, f etcdops.Facts, v etcdops.Verdict,
 		}
 		r.Overrides[id] = phrase
 	}
-	fresh, err := buildKnowing(ctx, site, f, v, r, stored.Snapshots)
+	fresh, err := buildKnowing(ctx, site, f, v, r, stored)
 	if err != nil {
 		return engine.Plan{}, err
 	}
@@ -178,6 +183,8 @@ func build(w *world, r Request) (engine.Plan, error) {
 		return restore(w, r)
 	case etcdops.ProcedureSalvage:
 		return salvage(w, r)
+	case etcdops.ProcedureRollback:
+		return rollback(w, r)
 	case etcdops.ProcedureNone, etcdops.ProcedureFixCause:
 		// Both are answers of diagnose, and nothing that novatui runs.
 	}

@@ -19,6 +19,9 @@ type world struct {
 	site    Site
 	base    Stored
 	request Request
+	// undone is the run that a rollback takes back; base is then what was when
+	// that run began.
+	undone *Undone
 	// err is the first error of a command builder; see draft.finish.
 	err error
 
@@ -28,6 +31,9 @@ type world struct {
 }
 
 func newWorld(site Site, base Stored) *world {
+	if u := base.Undone; u != nil {
+		return &world{site: site, base: Stored{Facts: u.Facts, Verdict: u.Verdict}, undone: u, facts: base.Facts, verdict: base.Verdict}
+	}
 	return &world{site: site, base: base, facts: base.Facts, verdict: base.Verdict}
 }
 

@@ -58,6 +58,19 @@ func (b *Builder) NoReturn(stageID string, why msg.Msg) *Builder {
 	return b
 }
 
+// NoReturnCosts names the stage after which going back is possible, but costs
+// what is said.
+func (b *Builder) NoReturnCosts(stageID string, what msg.Msg) *Builder {
+	b.plan.NoReturnCosts = true
+	return b.NoReturn(stageID, what)
+}
+
+// WayBack says how the run is taken back before that.
+func (b *Builder) WayBack(m msg.Msg) *Builder { b.plan.WayBack = m; return b }
+
+// Undoes names the run that this plan takes back.
+func (b *Builder) Undoes(run string) *Builder { b.plan.Undoes = run; return b }
+
 // Input is what was asked for, as data (JSON) that the procedure can read
 // back.
 func (b *Builder) Input(v any) *Builder { b.input = v; return b }
@@ -117,7 +130,7 @@ func (b *Builder) build(stages []Stage, refused bool) (Plan, error) {
 	p := b.plan
 	p.Stages = stages
 	if refused {
-		p.NoReturn, p.NoReturnStage = msg.Msg{}, ""
+		p.NoReturn, p.NoReturnStage, p.NoReturnCosts, p.WayBack = msg.Msg{}, "", false, msg.Msg{}
 	}
 	p.Stages, p.Checks = slices.Clone(p.Stages), slices.Clone(p.Checks)
 	p.Lost = slices.Clone(p.Lost)
@@ -175,6 +188,15 @@ func (p Plan) Blocked() []Finding {
 		}
 	}
 	return all
+}
+
+// NoReturnAt is the number of the stage, from 1, after which there is no way
+// back (or only one that costs); 0 when there is none.
+func (p Plan) NoReturnAt() int {
+	if p.NoReturnStage == "" {
+		return 0
+	}
+	return 1 + slices.IndexFunc(p.Stages, func(s Stage) bool { return s.ID == p.NoReturnStage })
 }
 
 // Step finds a step and its stage by the step's ID.

@@ -44,12 +44,20 @@ type Plan struct {
 
 	Title    msg.Msg `json:"title"`
 	Estimate Seconds `json:"estimate_seconds"`
+	// Undoes is the ID of the run that this plan takes back; empty for a plan
+	// that goes forward.
+	Undoes string `json:"undoes,omitempty"`
 	// Kept says what happens to data ("Nothing is deleted: …"), Lost what will
 	// be lost, NoReturn why there is no way back after the stage it names.
 	Kept          msg.Msg   `json:"kept"`
 	Lost          []msg.Msg `json:"lost,omitempty"`
 	NoReturn      msg.Msg   `json:"no_return,omitzero"`
 	NoReturnStage string    `json:"no_return_stage,omitempty"` // ID of the stage
+	// NoReturnCosts: there is a way back after that stage, but it costs what
+	// NoReturn says.
+	NoReturnCosts bool `json:"no_return_costs,omitempty"`
+	// WayBack is one sentence on how the run is taken back until then.
+	WayBack msg.Msg `json:"way_back,omitzero"`
 
 	Nodes  []string  `json:"nodes"`  // every node that takes part, for the panes
 	Guards []Finding `json:"guards"` // as they stood when the plan was made
@@ -113,21 +121,12 @@ type Step struct {
 	// Do does it. Verify proves that it worked; nil only for Read steps.
 	Do     func(ctx context.Context, x *Exec) error `json:"-"`
 	Verify func(ctx context.Context, x *Exec) error `json:"-"`
-	// Undo takes the step back, where that is possible (rollback).
-	Undo *Undo `json:"-"`
 }
 
 // NodeCommand is a command with the node it runs on.
 type NodeCommand struct {
 	Node    string         `json:"node"`
 	Command remote.Command `json:"command"`
-}
-
-// Undo is the way back of a step.
-type Undo struct {
-	Title    msg.Msg
-	Commands []NodeCommand
-	Do       func(ctx context.Context, x *Exec) error
 }
 
 // Probed is what a probe found.

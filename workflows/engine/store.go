@@ -45,6 +45,11 @@ type RunInfo struct {
 	Resumable bool
 	Changed   bool
 	Version   string // of the program that ran it last
+	// Undoes is the run that this one takes back, UndoneBy the rollback that
+	// took this one back or began to (RolledBack: it ended well).
+	Undoes, UndoneBy string
+	RolledBack       bool
+	Begun            bool // a step of it was begun
 }
 
 // Problem is a folder among the runs that cannot be read as one.
@@ -81,6 +86,7 @@ func Runs(dir string) ([]RunInfo, []Problem) {
 		runs = append(runs, info)
 	}
 	slices.SortStableFunc(runs, func(a, b RunInfo) int { return b.Started.Compare(a.Started) })
+	MarkUndone(runs)
 	return runs, problems
 }
 
@@ -94,6 +100,7 @@ func loadInfo(dir, id string) (RunInfo, error) {
 		ID: id, Dir: filepath.Join(dir, id), Procedure: plan.Procedure, Cluster: plan.Cluster,
 		Environment: plan.Environment, Title: plan.Title, Started: s.Started, Ended: s.Ended,
 		Outcome: s.Outcome, Error: s.Error, Changed: s.Changed, Version: s.Version,
+		Undoes: plan.Undoes, Begun: s.Begun,
 	}
 	for _, stage := range plan.Stages {
 		if stage.ID == s.Stage {

@@ -89,11 +89,6 @@ func (s *Step) validate() []error {
 		all.unless(c.Command.Effect == remote.Read, "a check must only read, %q is %s",
 			c.Command.Short(), c.Command.Effect)
 	}
-	if s.Undo != nil {
-		for _, c := range s.Undo.Commands {
-			all.add(checkCommand(c))
-		}
-	}
 	all.guards(s.Guards)
 	return all.errs
 }
