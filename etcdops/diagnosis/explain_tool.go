@@ -44,7 +44,7 @@ func (t *toolFacts) read(s *said) {
 		t.hashes, t.leaders = map[string][]string{}, map[string]bool{}
 	}
 	t.readMembers(text)
-	low := strings.ToLower(text)
+	low := lowerASCII(text)
 	t.added = t.added || memberAdded.MatchString(text)
 	for _, w := range []string{"context deadline exceeded", "etcdserver: request timed out"} {
 		t.timeouts += strings.Count(low, w)
@@ -104,6 +104,18 @@ func (t *toolFacts) readHashes(text string) {
 		t.hashes[rev] = append(t.hashes[rev], m[3])
 		t.hashLine = strings.TrimSpace(m[0])
 	}
+}
+
+// lowerASCII is text with small letters where it has capital ones of ASCII:
+// every byte stays where it is, which strings.ToLower does not promise.
+func lowerASCII(text string) string {
+	b := []byte(text)
+	for i, c := range b {
+		if c >= 'A' && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }
 
 // lineAround is the line of a text that has an offset in it.
