@@ -125,6 +125,7 @@ func signalTo(t *testing.T, p *os.Process, s os.Signal) {
 // well, nothing new begins, the exit status is 130, and a resume goes on from
 // there to a healthy cluster without doing anything twice.
 func TestStopAtBoundaryAndResume(t *testing.T) {
+	t.Parallel()
 	home, file, plan := brokenLab(t)
 	var inStep string
 	var begun []string
@@ -177,6 +178,7 @@ func TestStopAtBoundaryAndResume(t *testing.T) {
 // TestAbortSaysWhatIsUnknown: the second signal ends the run in the middle of a
 // step; the words name the step, and a resume finds out what became of it.
 func TestAbortSaysWhatIsUnknown(t *testing.T) {
+	t.Parallel()
 	home, file, plan := brokenLab(t)
 	var steps []string
 	cmd := command(t, home, "apply", plan, "--cluster", file, "--confirm=nova-lab", "-o", "json")
@@ -206,6 +208,7 @@ func TestAbortSaysWhatIsUnknown(t *testing.T) {
 // TestClosedPagerDoesNotKillTheRun: nobody reads stdout any more, and the run
 // goes on to its end all the same.
 func TestClosedPagerDoesNotKillTheRun(t *testing.T) {
+	t.Parallel()
 	home, file, plan := brokenLab(t)
 	cmd := command(t, home, "apply", plan, "--cluster", file, "--confirm=nova-lab")
 	r, w, err := os.Pipe()
