@@ -83,6 +83,7 @@ func (c *Collector) Collect(ctx context.Context) (Facts, error) {
 		return nil
 	})
 	c.finish(ctx, &f, answers, errs)
+	c.awaitLeader(ctx, &f, answers, errs)
 	c.fillHashes(ctx, &f)
 	f.Took = Millis(time.Since(began).Milliseconds())
 	return f, ctx.Err()
@@ -111,6 +112,7 @@ func (c *Collector) CollectNodes(ctx context.Context, prev Facts, names []string
 		return nil
 	})
 	c.finish(ctx, &f, answers, errs)
+	c.awaitLeader(ctx, &f, answers, errs)
 	c.fillHashes(ctx, &f)
 	f.Took = Millis(time.Since(began).Milliseconds())
 	return f, ctx.Err()

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -144,6 +145,42 @@ func TestCollectOneDeadMemberIsQuick(t *testing.T) {
 		t.Errorf("%d keys, %v", keys, err)
 	}
 	t.Logf("status in %d ms", f.Took)
+}
+
+// TestCollectAwaitsTheElection: in the moments after the leader died the others
+// have none; what is collected then must not make them look ill.
+func TestCollectAwaitsTheElection(t *testing.T) {
+	c := newCluster(t, 3)
+	col := c.collector()
+	for range 3 {
+		f, err := col.Collect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		leader := slices.IndexFunc(f.Nodes, func(n NodeFacts) bool { return n.Endpoint.IsLeader() })
+		if leader < 0 {
+			t.Fatalf("no leader in %+v", f.Nodes)
+		}
+		dead := f.Nodes[leader].Node
+		c.kill(dead)
+		if f, err = col.Collect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		led := 0
+		for _, n := range f.Nodes {
+			if n.Endpoint.IsLeader() {
+				led++
+			}
+			if n.Node != dead && (!n.Endpoint.Healthy || n.Endpoint.LeaderID == f.Nodes[leader].Endpoint.MemberID) {
+				t.Errorf("right after %s died: %s is %+v", dead, n.Node, n.Endpoint)
+			}
+		}
+		if led != 1 {
+			t.Errorf("%d leaders", led)
+		}
+		c.start(dead)
+		c.waitHealthy(dead)
+	}
 }
 
 func TestCollectWithoutQuorum(t *testing.T) {
