@@ -89,14 +89,14 @@ func (h Host) SnapshotSave(endpoint, file string) (remote.Command, error) {
 	c := h.etcdctl(remote.Change, snapshotTimeout, []string{endpoint}, "snapshot", "save", file)
 	c.Timeout = snapshotTimeout
 	c = c.Named(msg.M("command.snapshot-save", "endpoint", endpoint, "path", file))
-	return c, firstErr(validateURLs([]string{endpoint}), validatePath(file))
+	return detached(c), firstErr(validateURLs([]string{endpoint}), validatePath(file))
 }
 
 // Defrag defragments the database of one running member; the member answers
 // nothing meanwhile.
 func (h Host) Defrag(endpoint string) (remote.Command, error) {
 	c := h.etcdctl(remote.Change, defragTimeout, []string{endpoint}, "defrag")
-	return c, validateURLs([]string{endpoint})
+	return detached(c), validateURLs([]string{endpoint})
 }
 
 // Compact throws away the history before a revision (a decimal number, or a

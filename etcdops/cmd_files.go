@@ -42,7 +42,7 @@ func (h Host) MoveAside(d DirFacts, tag string) (remote.Command, error) {
 	c := h.script("move-aside.sh", remote.Change, fileTimeout,
 		msg.M("command.move-aside", "path", d.Path, "aside", path.Base(AsidePath(d, tag))),
 		d.Actual(), AsidePath(d, tag), flag(d.MountPoint))
-	return c, firstErr(h.ValidateDataDir(d.Path), h.ValidateDataDir(d.Actual()), validateTag(tag))
+	return detached(c), firstErr(h.ValidateDataDir(d.Path), h.ValidateDataDir(d.Actual()), validateTag(tag))
 }
 
 // MoveBack undoes MoveAside. Refused when something that is not empty is in
@@ -51,7 +51,7 @@ func (h Host) MoveBack(d DirFacts, tag string) (remote.Command, error) {
 	c := h.script("move-back.sh", remote.Change, fileTimeout,
 		msg.M("command.move-back", "path", d.Path, "aside", path.Base(AsidePath(d, tag))),
 		d.Actual(), AsidePath(d, tag), flag(d.MountPoint))
-	return c, firstErr(h.ValidateDataDir(d.Path), h.ValidateDataDir(d.Actual()), validateTag(tag))
+	return detached(c), firstErr(h.ValidateDataDir(d.Path), h.ValidateDataDir(d.Actual()), validateTag(tag))
 }
 
 // MakeDir makes a directory with owner, group, mode and SELinux label, or
@@ -161,7 +161,7 @@ func (h Host) FileSHA256(files ...string) (remote.Command, error) {
 // Restore.Sum.
 func (h Host) Unpack(archive, dest string, maxBytes int64, sum string) (remote.Command, error) {
 	c, err := h.unpack(archive, dest, maxBytes, sum, msg.M("command.unpack", "path", archive))
-	return c, firstErr(validatePath(archive), err)
+	return detached(c), firstErr(validatePath(archive), err)
 }
 
 // UnpackReceived is Unpack of an archive that arrives on standard input

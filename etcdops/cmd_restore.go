@@ -86,7 +86,7 @@ func (h Host) RestoreSnapshot(r Restore) (remote.Command, error) {
 	args := append([]string{staging, walStaging, o.User, o.Group, o.Mode, o.SELinux, r.Snapshot, r.sum()}, argv...)
 	c := h.script("restore.sh", remote.Change, bulkTimeout,
 		msg.M("command.restore", "snapshot", path.Base(r.Snapshot), "path", staging), args...)
-	return c, firstErr(r.validateSums(),
+	return detached(c), firstErr(r.validateSums(),
 		h.ValidateDataDir(h.Facts.Data.Path), validateTag(r.Tag), validatePath(r.Snapshot),
 		validateOwner(o), validateMemberName(r.Name), validateURLs(r.PeerURLs), r.validateCluster())
 }
@@ -153,7 +153,7 @@ func (r Restore) validateCluster() error {
 func (h Host) PlaceRestored(d DirFacts, tag string) (remote.Command, error) {
 	c := h.script("place.sh", remote.Change, fileTimeout, msg.M("command.place", "path", d.Path),
 		StagingPath(d, tag), d.Actual(), flag(d.MountPoint))
-	return c, firstErr(h.ValidateDataDir(d.Path), h.ValidateDataDir(d.Actual()), validateTag(tag))
+	return detached(c), firstErr(h.ValidateDataDir(d.Path), h.ValidateDataDir(d.Actual()), validateTag(tag))
 }
 
 // SnapshotStatus reads a plain .db snapshot with the node's own tool, as JSON;
@@ -176,7 +176,7 @@ func (h Host) CopyData(tag string) (remote.Command, error) {
 	}
 	c := h.script("copy-data.sh", remote.Change, bulkTimeout, msg.M("command.copy-data", "path", h.Facts.Data.Path),
 		h.Facts.Data.Actual(), wal, path.Join(h.RunDir(tag), "salvage"))
-	return c, firstErr(h.ValidateDataDir(h.Facts.Data.Path), validateTag(tag))
+	return detached(c), firstErr(h.ValidateDataDir(h.Facts.Data.Path), validateTag(tag))
 }
 
 // SalvageSnapshot starts etcd once on the copy that CopyData made, alone
@@ -199,5 +199,5 @@ func (h Host) SalvageSnapshot(tag, file string, clientPort, peerPort int, limit 
 	if limit < 30*time.Second {
 		err = errors.New("less than 30 seconds is not enough")
 	}
-	return c, firstErr(err, validatePath(file), validateTag(tag), validateMemberName(name))
+	return detached(c), firstErr(err, validatePath(file), validateTag(tag), validateMemberName(name))
 }

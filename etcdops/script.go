@@ -40,6 +40,15 @@ func scriptCommand(
 	}.Named(brief)
 }
 
+// detached is a command that goes on when its connection, or the program, is
+// gone (remote.Command.Detach): what is long, and what must not be cut off in
+// the middle of the data directory. What is quick and done at once or not at all
+// stays attached, what is fed by a stream must, and systemd keeps its own jobs.
+func detached(c remote.Command) remote.Command {
+	c.Detach = true
+	return c
+}
+
 // scripts holds the texts that were made already, by name.
 var scripts sync.Map
 

@@ -42,6 +42,11 @@ type Command struct {
 	Timeout time.Duration `json:"timeout"`
 	// Stdin is literal input, short enough to be shown.
 	Stdin string `json:"stdin,omitempty"`
+	// Detach asks for a session of its own on the node, which outlives the
+	// connection, and the program: for what is long, or must not be cut off in
+	// the middle. Such a command has no input. A Conn does not look at it; who
+	// sends the command sees to it (engine.Jobs).
+	Detach bool `json:"detach,omitempty"`
 	// MaxOutput bounds each of stdout and stderr in the Result, in bytes;
 	// 0 means DefaultMaxOutput.
 	MaxOutput int `json:"-"`
@@ -102,7 +107,7 @@ func (c Command) Redact(s string) string {
 // Same reports whether two commands would do the same: the gate's comparison.
 func (c Command) Same(d Command) bool {
 	return slices.Equal(c.Argv, d.Argv) && slices.Equal(c.Env, d.Env) &&
-		c.Effect == d.Effect && c.Stdin == d.Stdin
+		c.Effect == d.Effect && c.Stdin == d.Stdin && c.Detach == d.Detach
 }
 
 // Validate reports why the command must not be sent: no argv, no effect, no
@@ -115,6 +120,8 @@ func (c Command) Validate() error {
 		return fmt.Errorf("command %q: effect %q is none of read, change, destroy", c.Argv[0], c.Effect)
 	case c.Timeout <= 0:
 		return fmt.Errorf("command %q has no deadline", c.Argv[0])
+	case c.Detach && c.Stdin != "":
+		return fmt.Errorf("command %q: what runs detached has no standard input", c.Argv[0])
 	}
 	for _, s := range slices.Concat(c.Argv, c.Env) {
 		if strings.ContainsRune(s, 0) {

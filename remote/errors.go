@@ -26,6 +26,11 @@ var (
 	ErrNotStarted = errors.New("not started")
 	// ErrOutcomeUnknown: the command was started and its end was not seen.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
+	// ErrJobGone: a command with Detach ended on its node without a status (the
+	// node was started anew, somebody killed it, its time was up) and nothing of
+	// it runs any more. It comes together with ErrOutcomeUnknown: what the command
+	// did until then must be asked of reality.
+	ErrJobGone = errors.New("the command was cut off on the node")
 	// ErrDeclined: a question was answered with no, or not at all.
 	ErrDeclined = errors.New("declined")
 )

@@ -45,6 +45,7 @@ type hashedCommand struct {
 	Effect  remote.Effect `json:"effect"`
 	Timeout time.Duration `json:"timeout"`
 	Stdin   string        `json:"stdin"`
+	Detach  bool          `json:"detach,omitempty"`
 }
 
 // HashOf computes the hash of a plan: SHA-256, in hex, of canonical JSON
@@ -85,7 +86,7 @@ func hashedCommands(in []NodeCommand) []hashedCommand {
 	for _, c := range in {
 		out = append(out, hashedCommand{
 			Node: c.Node, Argv: append([]string{}, c.Command.Argv...), Env: append([]string{}, c.Command.Env...),
-			Effect: c.Command.Effect, Timeout: c.Command.Timeout, Stdin: c.Command.Stdin,
+			Effect: c.Command.Effect, Timeout: c.Command.Timeout, Stdin: c.Command.Stdin, Detach: c.Command.Detach,
 		})
 	}
 	return out
