@@ -156,7 +156,7 @@ func (w *world) newRollback(r Request) *draft {
 	now, verdict := w.now()
 	u := w.undone
 	p := newPlan(w, r, msg.M("rollback.title", "run", u.Run, "what", u.Title))
-	p.Undoes(u.Run)
+	p.Undoes(u.Run, u.Seq)
 	p.Basis(Stored{Facts: now, Verdict: verdict, Undone: u}.stripped())
 	p.Identity(w.rollbackIdentity(now))
 	p.FactsAt(now.CollectedAt)
@@ -196,22 +196,6 @@ func (w *world) rollbackIdentity(f etcdops.Facts) string {
 			n.Env.SHA256, n.Data.Path, n.Data.HasDB, n.Data.HasWAL, n.Asides)
 	}
 	return hex.EncodeToString(h.Sum(nil))
-}
-
-// RolledBack is the run that a plan takes back, and the number of the last event
-// that its journal had then (engine.CheckUndoes).
-func RolledBack(p engine.Plan) (run string, seq uint64, err error) {
-	if p.Undoes == "" {
-		return "", 0, nil
-	}
-	_, stored, err := Unpack(p)
-	if err != nil {
-		return "", 0, err
-	}
-	if stored.Undone == nil {
-		return "", 0, fmt.Errorf("%w: the plan does not say what it takes back", engine.ErrInvalidPlan)
-	}
-	return stored.Undone.Run, stored.Undone.Seq, nil
 }
 
 // laterTag finds something that a later run than the one of tag left beside a

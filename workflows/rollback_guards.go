@@ -10,8 +10,8 @@ import (
 )
 
 // rollbackGuards are the rules for taking a run back. That the run is not still
-// going is the lease's business (engine.Start), that nobody went on with it
-// engine.CheckUndoes'.
+// going, and that nobody went on with it since, the engine makes sure of under
+// its lease.
 func (w *world) rollbackGuards() []engine.Guard {
 	nodes := w.undone.nodes()
 	return []engine.Guard{

@@ -89,6 +89,9 @@ func (d *desk) Snapshots(ctx context.Context) ([]etcdops.SnapshotFile, error) {
 // Plan implements backend.Backend. It looks again first, so that what the
 // review shows is how things are now.
 func (d *desk) Plan(ctx context.Context, r backend.PlanRequest) (engine.Plan, error) {
+	if r.Procedure == etcdops.ProcedureRollback {
+		return d.planRollback(ctx, r.Run)
+	}
 	f, v, err := d.Diagnose(ctx)
 	if err != nil {
 		return engine.Plan{}, err

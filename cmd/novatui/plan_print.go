@@ -33,14 +33,18 @@ func writePlanText(w io.Writer, plan engine.Plan, pr *msg.Printer) error {
 func writeStages(b *strings.Builder, plan engine.Plan, pr *msg.Printer) {
 	b.WriteString(wrap(pr.T("cmd.plan.size", "stages", pr.T("cmd.plan.stages", "n", len(plan.Stages)),
 		"seconds", int(plan.Estimate)), "", textWidth) + "\n")
-	for _, m := range append([]msg.Msg{plan.Kept, plan.NoReturn}, plan.Lost...) {
+	for _, m := range append([]msg.Msg{plan.Kept, plan.WayBack, wayBackEnds(plan)}, plan.Lost...) {
 		if !m.Zero() {
 			b.WriteString(wrap(pr.S(m), "", textWidth) + "\n")
 		}
 	}
 	for i, stage := range plan.Stages {
 		fmt.Fprintf(b, "\n%2d  %s", i+1, oneLine(pr.S(stage.Title)))
-		if stage.ID == plan.NoReturnStage && stage.ID != "" {
+		switch {
+		case i+1 != plan.NoReturnAt():
+		case plan.NoReturnCosts:
+			b.WriteString("   <- " + pr.T("rollback.here-costs"))
+		default:
 			b.WriteString("   <- " + pr.T("cmd.plan.no-return"))
 		}
 		b.WriteString("\n")
@@ -49,6 +53,19 @@ func writeStages(b *strings.Builder, plan engine.Plan, pr *msg.Printer) {
 		}
 	}
 	b.WriteString("\n" + wrap(pr.T("cmd.plan.scripts"), "", textWidth) + "\n")
+}
+
+// wayBackEnds says after which stage there is no way back, and why.
+func wayBackEnds(plan engine.Plan) msg.Msg {
+	at := plan.NoReturnAt()
+	if at == 0 {
+		return plan.NoReturn
+	}
+	args := []any{"at", at, "stage", plan.Stages[at-1].Title, "why", plan.NoReturn}
+	if plan.NoReturnCosts {
+		return msg.M("rollback.no-return-costs", args...)
+	}
+	return msg.M("rollback.no-return", args...)
 }
 
 func writeStep(b *strings.Builder, step engine.Step, pr *msg.Printer) {

@@ -93,6 +93,9 @@ func buildReport(dir string, plan engine.Plan, state engine.State, after lookedA
 	r.Report.Headline = r.headline()
 	r.Report.Todo = r.todo(after)
 	r.files(dir, plan, after)
+	if plan.Undoes != "" {
+		r.rolledBack(plan, state, after)
+	}
 	return r
 }
 
@@ -203,6 +206,9 @@ func (r *runReport) todo(after lookedAt) []backend.Todo {
 	var todo []backend.Todo
 	if r.Outcome != engine.OutcomeDone {
 		todo = append(todo, backend.Todo{Text: msg.M("report.todo.resume", "run", r.Run)})
+		if r.Procedure != string(etcdops.ProcedureRollback) && len(r.Report.Changes) > 0 {
+			todo = append(todo, backend.Todo{Text: msg.M("rollback.todo", "run", r.Run), Procedure: etcdops.ProcedureRollback, Run: r.Run})
+		}
 	}
 	if !after.Known {
 		return append(todo, backend.Todo{Text: msg.M("report.todo.look")})

@@ -30,6 +30,11 @@ type runJSON struct {
 	Changed     bool      `json:"changed"`
 	Error       string    `json:"error,omitempty"`
 	Dir         string    `json:"dir"`
+	// Undoes is the run that this one takes back; UndoneBy the rollback that
+	// took this one back (RolledBack) or began to.
+	Undoes     string `json:"undoes,omitempty"`
+	UndoneBy   string `json:"undone_by,omitempty"`
+	RolledBack bool   `json:"rolled_back,omitempty"`
 }
 
 func newRuns(p *program) *cobra.Command {
@@ -38,7 +43,8 @@ func newRuns(p *program) *cobra.Command {
 		GroupID: groupRuns,
 		Short:   "List the runs of this machine",
 		Long: `List the runs that were started on this machine, newest first, with how each
-ended and whether it can be resumed. No connection is made.
+ended, whether it can be resumed, and by which run it was rolled back. No
+connection is made.
 
 With --cluster or --nodes only that cluster's runs are listed.
 
@@ -75,14 +81,21 @@ func (p *program) listRuns() error {
 			ID: r.ID, Cluster: r.Cluster, Environment: r.Environment, Procedure: r.Procedure,
 			Title: p.msgs().S(r.Title), Started: r.Started, Ended: r.Ended, Outcome: string(r.Outcome),
 			Stage: p.msgs().S(r.Stage), Active: r.Active, Resumable: r.Resumable, Changed: r.Changed,
-			Error: r.Error, Dir: r.Dir,
+			Error: r.Error, Dir: r.Dir, Undoes: r.Undoes, UndoneBy: r.UndoneBy, RolledBack: r.RolledBack,
 		}
 		out.Runs = append(out.Runs, j)
 		outcome := j.Outcome
 		if r.Active {
 			outcome = "running"
 		}
-		t.add(j.ID, j.Cluster, j.Procedure, stamp(j.Started), p.t("cmd.outcome."+outcome), j.Stage)
+		said := p.t("cmd.outcome." + outcome)
+		switch {
+		case r.RolledBack:
+			said = p.t("rollback.runs.rolled-back", "run", r.UndoneBy)
+		case r.UndoneBy != "":
+			said = p.t("rollback.runs.rolling-back", "run", r.UndoneBy)
+		}
+		t.add(j.ID, j.Cluster, j.Procedure, stamp(j.Started), said, j.Stage)
 	}
 	if format == "json" {
 		return writeJSON(p.stdout, out)

@@ -67,12 +67,13 @@ const (
 )
 
 // PlanRequest is what the operator chose. Snapshot is a path on SnapshotNode,
-// and empty where the procedure needs none.
+// and empty where the procedure needs none. Run is what a rollback takes back.
 type PlanRequest struct {
 	Procedure    etcdops.Procedure
 	Nodes        []string
 	Snapshot     string
 	SnapshotNode string
+	Run          string
 }
 
 // ProofResult says what a proof showed.
@@ -99,11 +100,13 @@ type Change struct {
 	Text msg.Msg
 }
 
-// Todo is what remains; with a Procedure it can be started from the report.
+// Todo is what remains; with a Procedure it can be started from the report. Run
+// is what a rollback would take back.
 type Todo struct {
 	Text      msg.Msg
 	Procedure etcdops.Procedure
 	Nodes     []string
+	Run       string `json:",omitempty"`
 }
 
 // File is where something lies. Node is empty for the operator's machine.

@@ -68,8 +68,12 @@ func (b *Builder) NoReturnCosts(stageID string, what msg.Msg) *Builder {
 // WayBack says how the run is taken back before that.
 func (b *Builder) WayBack(m msg.Msg) *Builder { b.plan.WayBack = m; return b }
 
-// Undoes names the run that this plan takes back.
-func (b *Builder) Undoes(run string) *Builder { b.plan.Undoes = run; return b }
+// Undoes names the run that this plan takes back, and the last event of its
+// journal.
+func (b *Builder) Undoes(run string, seq uint64) *Builder {
+	b.plan.Undoes, b.plan.UndoesSeq = run, seq
+	return b
+}
 
 // Input is what was asked for, as data (JSON) that the procedure can read
 // back.

@@ -45,8 +45,10 @@ type Plan struct {
 	Title    msg.Msg `json:"title"`
 	Estimate Seconds `json:"estimate_seconds"`
 	// Undoes is the ID of the run that this plan takes back; empty for a plan
-	// that goes forward.
-	Undoes string `json:"undoes,omitempty"`
+	// that goes forward. UndoesSeq is the number of the last event in that
+	// run's journal when the plan was made.
+	Undoes    string `json:"undoes,omitempty"`
+	UndoesSeq uint64 `json:"undoes_seq,omitempty"`
 	// Kept says what happens to data ("Nothing is deleted: …"), Lost what will
 	// be lost, NoReturn why there is no way back after the stage it names.
 	Kept          msg.Msg   `json:"kept"`

@@ -66,27 +66,32 @@ func CheckUndone(dir, id string) error {
 	return nil
 }
 
-// CheckUndoes proves that the run which a plan takes back stands where it stood
-// when the plan was made: nobody went on with it since, and no other rollback of
-// it has begun. seq is the number of its last event then, self the plan's own
-// run when it is resumed. A run that is not among those of this machine cannot
-// be compared; the guards on the nodes' state still decide.
-func CheckUndoes(dir string, p Plan, seq uint64, self string) error {
-	if p.Undoes == "" {
+// checkUndone refuses, under the lease, to go on with a run that was taken back,
+// and to take a run back that does not stand where it stood when the plan was
+// made: because somebody went on with it since, or another rollback has begun. A
+// run that is not among those of this machine cannot be compared; the guards on
+// the state of the nodes decide all the same.
+func (r *Run) checkUndone(dir string, resumed bool) error {
+	if resumed {
+		if err := CheckUndone(dir, r.id); err != nil {
+			return err
+		}
+	}
+	if r.plan.Undoes == "" {
 		return nil
 	}
-	_, events, err := LoadRun(dir, p.Undoes)
+	_, events, err := LoadRun(dir, r.plan.Undoes)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if now := Replay(events).LastSeq; now != seq {
-		return fmt.Errorf("%w: run %s went on meanwhile (event %d, the plan knows %d)", ErrPlanStale, p.Undoes, now, seq)
+	if now := Replay(events).LastSeq; now != r.plan.UndoesSeq {
+		return fmt.Errorf("%w: run %s went on meanwhile (event %d, the plan knows %d)", ErrPlanStale, r.plan.Undoes, now, r.plan.UndoesSeq)
 	}
 	var undone *RolledBackError
-	if err := CheckUndone(dir, p.Undoes); errors.As(err, &undone) && undone.By != self {
+	if err := CheckUndone(dir, r.plan.Undoes); errors.As(err, &undone) && undone.By != r.id {
 		return err
 	}
 	return nil
