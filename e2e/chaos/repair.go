@@ -1,0 +1,211 @@
+package chaos
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/novatui/novatui/e2e/suite"
+)
+
+// Exit statuses of the contract (docs/architecture.md), and -1: by a signal.
+const (
+	exitDone        = 0
+	exitFailed      = 1 // nothing known to have changed
+	exitUsage       = 2 // also: there is no run to resume
+	exitRefused     = 3 // nothing changed
+	exitStopped     = 4
+	exitLocked      = 5
+	exitUnknown     = 6
+	exitInterrupted = 130
+	exitKilled      = -1
+)
+
+// repair does what an operator does by the exit statuses, until novatui says
+// that the cluster is proved healthy or that there is nothing to repair. It
+// tells when; never when it did not.
+func (x *run) repair(ctx context.Context) time.Time {
+	resume, refused, waits := false, 0, 0
+	for x.result.Tries < mostTries && ctx.Err() == nil {
+		if x.s.Patient {
+			x.world.Wait()
+		}
+		args := []string{"resume"}
+		if !resume {
+			plan, end := x.begin(ctx)
+			if end {
+				x.result.Outcome = "healthy"
+				return time.Now()
+			}
+			if plan == "" {
+				if waits++; waits > 40 {
+					x.breaks("the end: for 40 looks there was no plan")
+					return time.Time{}
+				}
+				after(time.Second, ctx.Done())
+				continue
+			}
+			args = []string{"apply", plan, "--confirm", x.World.Cluster()}
+		}
+		a := x.try(ctx, args)
+		switch a.Exit {
+		case exitDone:
+			x.result.Outcome = "proved"
+			if o, err := x.atOnce(ctx); err != nil {
+				x.breaks("E: novatui said proved, and %v (%+v)", err, o.members)
+			}
+			return a.Ended
+		case exitStopped, exitUnknown, exitInterrupted, exitKilled:
+			resume, refused = true, 0
+		case exitLocked:
+			after(time.Second, ctx.Done())
+		case exitUsage:
+			if !resume {
+				x.breaks("exit 2 of %v: %s", args[0], oneLine(a.Stderr))
+				return time.Time{}
+			}
+			resume = false // it never began
+		case exitFailed, exitRefused:
+			x.world.Wait() // what the operator cannot mend mends itself
+			if refused++; !resume || refused > 2 {
+				resume = false
+			}
+			after(time.Second, ctx.Done())
+		default:
+			x.breaks("exit %d is not in the contract: %s", a.Exit, oneLine(a.Stderr))
+			return time.Time{}
+		}
+	}
+	x.breaks("the end: not repaired after %d tries, exits %v", x.result.Tries, x.result.Exits)
+	return time.Time{}
+}
+
+// atOnce looks at the cluster right after novatui said that it is healthy. When
+// a node was hurt meanwhile it may be wrong already.
+func (x *run) atOnce(ctx context.Context) (outside, error) {
+	o, err := healthy(ctx, x.World, x.clients)
+	if err != nil && x.strikes.nodeHurtSince(time.Now().Add(-settleLimit)) {
+		x.Log("healthy no more, after a fault of a node: %v", err)
+		return o, nil
+	}
+	return o, err
+}
+
+// begin diagnoses and plans. end: the cluster is healthy, there is nothing to
+// do. No plan and no end: not now.
+func (x *run) begin(ctx context.Context) (plan string, end bool) {
+	a := x.call(ctx, "diagnose", "-o", "json")
+	var d suite.Diagnosis
+	if a.Exit != 0 || json.Unmarshal(a.Stdout, &d) != nil {
+		x.Log("diagnose: exit %d: %s", a.Exit, oneLine(a.Stderr))
+		return "", false
+	}
+	x.Log("%s: %s on %v", d.State, d.Recommended.Procedure, d.Recommended.Nodes)
+	procedure := d.Recommended.Procedure
+	args := []string{"plan", procedure}
+	switch procedure {
+	case "restart", "rejoin":
+		args = append(args, "--node", strings.Join(d.Recommended.Nodes, ","))
+	case "restore":
+		archive, _, err := x.World.Snapshot(ctx)
+		if err != nil {
+			x.breaks("the snapshot: %v", err)
+			return "", false
+		}
+		args = append(args, "--snapshot", archive)
+	case "salvage":
+	default:
+		return "", d.State == "healthy"
+	}
+	if !x.want.exact && (procedure == "restore" || procedure == "salvage") {
+		x.breaks("E: %s was recommended for %s", procedure, x.s.Damage.Name)
+	}
+	plan = filepath.Join(x.Dir, fmt.Sprintf("plan-%d.json", x.result.Tries))
+	before := fingerprint(x.World)
+	a = x.call(ctx, append(args, "--out", plan)...)
+	if a.Exit != 0 {
+		x.Log("%v: exit %d: %s", args, a.Exit, oneLine(a.Stderr))
+		if diff := differences(before, fingerprint(x.World)); a.Exit == exitRefused && len(diff) > 0 && !x.strikes.nodeHurtSince(time.Now().Add(-settleLimit)) {
+			x.breaks("E: the plan was refused, and %v", diff)
+		}
+		return "", false
+	}
+	p, err := ReadPlan(plan)
+	if err != nil {
+		x.breaks("%v", err)
+		return "", false
+	}
+	x.strikes.aim(plan, p)
+	return plan, false
+}
+
+// call runs novatui for something that only reads.
+func (x *run) call(ctx context.Context, args ...string) suite.Answer {
+	ctx, cancel := context.WithTimeout(ctx, suite.Limit)
+	defer cancel()
+	a, err := Watch(x.World.Command(ctx, x.state, nil, args...), nil)
+	if err != nil {
+		x.Log("%v: %v", args, err)
+	}
+	if ctx.Err() != nil {
+		x.breaks("E: %v took more than %v", args, suite.Limit)
+	}
+	return suite.Answer{Exit: a.Exit, Stdout: a.Stdout, Stderr: a.Stderr}
+}
+
+// try runs apply or resume while the faults strike, and checks promises D and E
+// when it has ended.
+func (x *run) try(ctx context.Context, args []string) Answer {
+	x.result.Tries++
+	limited, cancel := context.WithTimeout(ctx, tryLimit)
+	defer cancel()
+	before := fingerprint(x.World)
+	c := x.World.Command(limited, x.state, x.strikes.environment(), append(args, "-o", "json")...)
+	x.strikes.beginTry(limited)
+	a, err := Watch(c, x.strikes.on)
+	torn := x.strikes.endTry(a)
+	if err != nil {
+		x.breaks("running novatui: %v", err)
+	}
+	x.result.Exits = append(x.result.Exits, a.Exit)
+	x.Log("%s: exit %d after %.1f s %s", args[0], a.Exit, a.Ended.Sub(a.Began).Seconds(), oneLine(a.Stderr))
+	switch {
+	case ctx.Err() != nil:
+		return a
+	case limited.Err() != nil:
+		x.breaks("E: %s took more than %v", args[0], tryLimit)
+	case strings.Contains(string(a.Stderr), "panic:") || strings.Contains(string(a.Stderr), "fatal error:"):
+		x.breaks("E: %s: %s", args[0], oneLine(a.Stderr))
+	}
+	switch a.Exit {
+	case exitFailed, exitUsage, exitRefused, exitLocked:
+		if diff := differences(before, fingerprint(x.World)); len(diff) > 0 && !x.strikes.nodeHurtSince(a.Began) {
+			x.breaks("E: %s ended with %d, and %v", args[0], a.Exit, diff)
+		}
+	}
+	runs, err := journals(x.state)
+	if err != nil {
+		x.breaks("D: %v", err)
+	}
+	if len(runs) > 0 {
+		j := runs[len(runs)-1]
+		for _, b := range claimsHold(ctx, x.World, j, x.clients, torn) {
+			x.breaks("%s", b)
+		}
+		if ended := j.events[len(j.events)-1]; (a.Exit == exitDone) != (ended.Type == "run-done") && !torn && a.Exit != exitKilled {
+			x.breaks("D: exit %d, and the journal ends with %s", a.Exit, ended.Type)
+		}
+	}
+	return a
+}
+
+func oneLine(b []byte) string {
+	text := strings.Join(strings.Fields(string(b)), " ")
+	if len(text) > 400 {
+		text = "…" + text[len(text)-400:]
+	}
+	return text
+}
