@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/novatui/novatui/remote"
@@ -57,7 +58,7 @@ func (c *Collector) awaitLeader(ctx context.Context, f *Facts, answers []answer,
 }
 
 // electing reports whether a quorum of the voters answers, and does not name a
-// leader that answers as well.
+// leader that answers as well, or has just got one.
 func electing(f Facts) bool {
 	voters := 0
 	for _, m := range f.Members {
@@ -66,15 +67,20 @@ func electing(f Facts) bool {
 		}
 	}
 	var ids []string
-	named := map[string]int{}
+	named, between := map[string]int{}, false
 	for _, n := range f.Nodes {
 		if e := n.Endpoint; e.Answers && !e.Learner {
 			ids = append(ids, e.MemberID)
 			named[e.LeaderID]++
+			// The read was asked of one leader and answered under the next.
+			between = between || strings.Contains(e.HealthError, "leader changed")
 		}
 	}
 	if voters == 0 || 2*len(ids) <= voters {
 		return false
+	}
+	if between {
+		return true
 	}
 	for leader, by := range named {
 		if 2*by > voters && slices.Contains(ids, leader) {
