@@ -54,7 +54,9 @@ func TestHosts(t *testing.T) {
 	}
 	var w *hostsWorld
 	mounted := false
-	running(t, "TestHosts", "-tags e2e ", hostKinds, func(t *testing.T, s chaos.Scenario) chaos.World {
+	c := chosen(t)
+	c.worlds = 1
+	c.run(t, hostKinds, func(t *testing.T, s chaos.Scenario) chaos.World {
 		ctx, cancel := context.WithTimeout(t.Context(), startTime)
 		defer cancel()
 		if w != nil && mounted == ownDisk(s.Seed) {

@@ -40,6 +40,24 @@ type labWorld struct {
 	archived map[string]string
 	state    string
 	close    func() // takes it down; more than once does nothing
+	rejoined bool   // some member is not the one that the cluster began with
+}
+
+// fit reports whether a damage can be done to this lab as it is. An emptied
+// member that begins anew is told "already bootstrapped" only while the cluster
+// knows its first id; after a rejoin it has another.
+func (w *labWorld) fit(d chaos.Damage) bool {
+	return !w.rejoined || d.Fault != "wipe-data" && d.Fault != "lose-quorum"
+}
+
+// note remembers what a damage will lead to.
+func (w *labWorld) note(d chaos.Damage) {
+	switch d.Procedure {
+	case "rejoin":
+		w.rejoined = true
+	case "restore", "salvage":
+		w.rejoined = false
+	}
 }
 
 // newLab starts a lab that ends with the test, or before it by close.
