@@ -20,16 +20,18 @@ type applyFlags struct {
 	confirm   string
 	overrides []string
 	dry       bool
+	takeOver  bool
 }
 
 func (f *applyFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.confirm, "confirm", "", "`CLUSTER`'s name in full, for a plan with steps that cannot be undone")
 	cmd.Flags().StringArrayVar(&f.overrides, "override", nil, "override a guard by its phrase: `GUARD=PHRASE`")
+	cmd.Flags().BoolVar(&f.takeOver, "take-over", false, "take the cluster from a run that gave no sign of life for 30 s")
 }
 
 func (f *applyFlags) approval() (engine.Approval, error) {
 	overrides, err := parseOverrides(f.overrides)
-	return engine.Approval{Confirm: f.confirm, Overrides: overrides}, err
+	return engine.Approval{Confirm: f.confirm, Overrides: overrides, TakeOver: f.takeOver}, err
 }
 
 func newApply(p *program) *cobra.Command {
@@ -43,6 +45,10 @@ facts first; when it would do anything else than the saved one, because the
 cluster changed meanwhile, it is refused.
 
 A plan with steps that cannot be undone needs --confirm with the cluster's name.
+While it runs, a lease on every node keeps other operators off. When somebody
+else holds the cluster it is refused and says who; --take-over takes it from a
+run that gave no sign of life for 30 s.
+
 Every step is journalled before and after it. Ctrl-C (or SIGTERM, SIGHUP) stops
 at the next boundary between steps, a second one aborts at once; either way
 "novatui resume" goes on later. At the end a report is written.
@@ -144,7 +150,20 @@ func (p *program) notStarted(err error) error {
 		return p.refuse("apply", refused.Findings)
 	}
 	p.say("novatui: %s", oneLine(p.msgs().S(engine.Explain(err))))
+	p.sayHowToTakeOver(err)
 	return fmt.Errorf("%w: %w", errSilent, err)
+}
+
+// sayHowToTakeOver says what can be done about a lease that is in the way.
+func (p *program) sayHowToTakeOver(err error) {
+	var locked *engine.LockedError
+	switch {
+	case !errors.As(err, &locked) || locked.Token == "" || locked.Lost:
+	case locked.Stale:
+		p.say("  %s", p.t("cmd.lease.take-over"))
+	default:
+		p.say("  %s", p.t("cmd.lease.wait"))
+	}
 }
 
 // finish follows a run to its end, looks at the cluster, writes the report, and

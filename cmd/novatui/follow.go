@@ -286,7 +286,7 @@ func (p *program) ended(r engine.Result, asJSON bool) error {
 	for _, step := range r.Unknown {
 		p.say("  %s", p.t("cmd.run.unknown-step", "step", step))
 	}
-	if r.Outcome != engine.OutcomeRefused {
+	if r.Outcome != engine.OutcomeRefused && r.Outcome != engine.OutcomeLocked {
 		p.say("%s", p.t("cmd.run.how-to-resume", "run", r.Run))
 	}
 	return fmt.Errorf("%w: %w", errSilent, r.Err)

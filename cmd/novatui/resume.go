@@ -27,7 +27,8 @@ effect, so that nothing is done twice that must not be. Without RUN: the newest
 resumable run of this cluster.
 
 What was confirmed when the run began still holds. The cluster file must
-describe the same cluster.
+describe the same cluster. When somebody else holds the cluster it is refused
+and says who; --take-over takes it from a run that gave no sign of life for 30 s.
 
 Output (-o): text, json (one event a line on stdout, schema novatui/event/v1).
 Signals and exit statuses are those of apply.`,

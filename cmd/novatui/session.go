@@ -103,6 +103,19 @@ func sameCluster(plan engine.Plan, c inventory.Cluster) error {
 func (s *session) options(plan engine.Plan, approval engine.Approval) engine.Options {
 	return engine.Options{
 		Plan: plan, Conns: s, Dir: s.p.runsDir(), Approval: approval,
-		Version: currentVersion().Version, OnEvent: onEvent,
+		Version: currentVersion().Version, OnEvent: onEvent, Lease: s.lease(approval.TakeOver),
 	}
+}
+
+// lease is what keeps other runs off this session's cluster: a lock on this
+// machine, and a lease on the nodes.
+func (s *session) lease(takeOver bool) engine.NodeLease {
+	l := engine.NodeLease{
+		Local:  engine.LocalLease{Dir: s.p.runsDir()},
+		Keeper: workflows.Leases{Conns: s, Nodes: s.cluster.Nodes}, TakeOver: takeOver,
+	}
+	for _, n := range s.cluster.Nodes {
+		l.Nodes = append(l.Nodes, n.Name)
+	}
+	return l
 }

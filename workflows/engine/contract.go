@@ -54,6 +54,9 @@ type Approval struct {
 	Confirm string `json:"confirm"`
 	// Overrides are the phrases typed for overridable blocks, by guard ID.
 	Overrides map[string]string `json:"overrides,omitempty"`
+	// TakeOver takes the cluster from somebody whose lease is stale; it is not
+	// remembered for a resume.
+	TakeOver bool `json:"take_over,omitempty"`
 }
 
 // Conns gives the connection to a node. It may connect again when the last

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"maps"
+	"strings"
 	"sync"
 )
 
@@ -21,6 +22,9 @@ func (r *Run) emit(e Event) (seq uint64, err error) {
 		}
 	}
 	r.feed.event(e)
+	if held, ok := r.held.(fencedHeld); ok && (e.Type == StageStarted || e.Type == StepIntent) {
+		held.doing(strings.TrimSpace(e.Stage + " " + e.Step))
+	}
 	if r.onEvent != nil {
 		_, errPanic := protect("OnEvent", func() (struct{}, error) { r.onEvent(e); return struct{}{}, nil })
 		if errPanic != nil && r.ioErr == nil {

@@ -119,7 +119,7 @@ func (x *Exec) send(ctx context.Context, node string, c remote.Command, s remote
 	timed, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	ended := x.begin(c)
-	res, err := conn.Run(timed, c, streams)
+	res, err := x.run.sendFenced(timed, conn, node, c, streams)
 	ended(err)
 	var cutOut, cutErr bool
 	if s.Stdout == nil {
@@ -227,7 +227,7 @@ func surelyNotRun(err error) bool {
 		return false
 	}
 	for _, sure := range []error{remote.ErrNotStarted, remote.ErrUnreachable, remote.ErrHostKeyUnknown,
-		remote.ErrHostKeyChanged, remote.ErrAuth, remote.ErrPrivilege, remote.ErrDeclined,
+		remote.ErrHostKeyChanged, remote.ErrAuth, remote.ErrPrivilege, remote.ErrDeclined, ErrLocked,
 		context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, sure) {
 			return true

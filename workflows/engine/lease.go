@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/novatui/novatui/assets/msg"
 )
 
 // Holder is who holds a cluster.
@@ -29,16 +31,55 @@ type Holder struct {
 
 // LockedError says who holds the cluster; Holder is zero when that could not
 // be read. It matches ErrLocked.
-type LockedError struct{ Holder Holder }
+type LockedError struct {
+	Holder Holder
+	// The rest is known of a lease on the nodes. Age is how long ago it was
+	// renewed, Doing what the holder was at then, Nodes where it was seen.
+	Token string
+	Age   time.Duration
+	Doing string
+	Nodes []string
+	// Stale: it was not renewed for so long that it may be taken over.
+	Stale bool
+	// Lost: the cluster was ours, and was taken over meanwhile.
+	Lost bool
+}
 
 // Error names the holder.
 func (e *LockedError) Error() string {
+	text := ErrLocked.Error()
+	if e.Lost {
+		text += ", this one lost it"
+	}
 	h := e.Holder
 	if h.Run == "" {
-		return ErrLocked.Error()
+		return text
 	}
-	return fmt.Sprintf("%v: %s@%s, run %s, process %d, since %s",
-		ErrLocked, h.Owner, h.Host, h.Run, h.PID, h.Since.Format(time.RFC3339))
+	text = fmt.Sprintf("%s: %s@%s, run %s, process %d, since %s", text, h.Owner, h.Host, h.Run, h.PID, h.Since.Format(time.RFC3339))
+	if e.Token != "" {
+		text += fmt.Sprintf(", renewed %v ago, at %q", e.Age, e.Doing)
+	}
+	return text
+}
+
+// words puts the holder into words for people.
+func (e *LockedError) words() msg.Msg {
+	h := e.Holder
+	args := []any{"owner", h.Owner, "host", h.Host, "run", h.Run, "since", h.Since.Local().Format(time.DateTime + " MST"),
+		"seconds", int(e.Age.Seconds()), "doing", e.Doing}
+	switch {
+	case e.Lost && h.Run != "":
+		return msg.M("engine.lease-lost", args...)
+	case e.Lost:
+		return msg.M("engine.lease-lost-unknown")
+	case h.Run == "":
+		return msg.M("engine.locked-unknown")
+	case e.Stale:
+		return msg.M("engine.locked-stale", args...)
+	case e.Token != "":
+		return msg.M("engine.locked-lease", args...)
+	}
+	return msg.M("engine.locked", args...)
 }
 
 // Unwrap is ErrLocked.

@@ -123,9 +123,8 @@ func Explain(err error) msg.Msg {
 		return msg.Msg{}
 	case errors.As(err, &worded):
 		return worded.Msg
-	case errors.As(err, &locked) && locked.Holder.Run != "":
-		h := locked.Holder
-		return msg.M("engine.locked", "owner", h.Owner, "host", h.Host, "run", h.Run, "since", h.Since.Format(time.DateTime+" MST"))
+	case errors.As(err, &locked):
+		return locked.words()
 	case errors.Is(err, ErrLocked):
 		return msg.M("engine.locked-unknown")
 	case errors.Is(err, ErrPlanStale):

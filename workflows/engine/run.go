@@ -102,6 +102,7 @@ func Start(ctx context.Context, o Options) (*Run, error) {
 	if err != nil {
 		return nil, r.discard(err)
 	}
+	r.noteLease()
 	r.emitFindings("", nil, findings)
 	r.launch(ctx)
 	return r, nil
@@ -175,6 +176,7 @@ func (r *Run) restore(ctx context.Context, o Options) error {
 	if _, err := r.emit(r.opening(RunResumed)); err != nil {
 		return errors.Join(err, r.closeFiles())
 	}
+	r.noteLease()
 	if journal.torn {
 		_, _ = r.emit(Event{Type: Warning, Text: msg.M("engine.torn-line")})
 	}
@@ -199,7 +201,7 @@ func newRun(o Options) (*Run, error) {
 	}
 	r := &Run{
 		plan: p, conns: o.Conns, dry: o.DryRun, onEvent: o.OnEvent, now: o.Now, version: o.Version,
-		approval: Approval{Confirm: o.Approval.Confirm, Overrides: maps.Clone(o.Approval.Overrides)},
+		approval: Approval{Confirm: o.Approval.Confirm, Overrides: maps.Clone(o.Approval.Overrides), TakeOver: o.Approval.TakeOver},
 		state:    Replay(nil), feed: newFeed(p.nodes()), panes: map[string]*pane{},
 		values: values{all: map[string]string{}}, control: newControl(), done: make(chan struct{}),
 	}
@@ -244,6 +246,16 @@ func (r *Run) acquire(ctx context.Context, o Options) error {
 	}
 	r.held = held
 	return nil
+}
+
+// noteLease journals from whom the lease was taken over, and on which nodes it
+// could not be taken.
+func (r *Run) noteLease() {
+	if held, ok := r.held.(fencedHeld); ok {
+		for _, m := range held.notes() {
+			_, _ = r.emit(Event{Type: Warning, Text: m})
+		}
+	}
 }
 
 func (r *Run) release() error {
