@@ -43,6 +43,19 @@ samples: ## break etcd 3.4 to 3.7 in every way and keep what it says for the dia
 	@[ "$$(uname)" = Linux ] || { echo 'make samples: it needs Linux (Debian) and root' >&2; exit 1; }
 	NOVATUI_MAKE_SAMPLES=$(CURDIR)/etcdops/diagnosis/testdata/samples go test -tags e2e -count=1 -v -timeout 90m -run '$(or $(ONLY),TestMakeSamples)' ./e2e/samples
 
+.PHONY: chaos
+chaos: ## random faults at random moments of random procedures in the lab, 300 seeds (NOVATUI_CHAOS_RUNS, _FROM, _LABS at once; an hour or two)
+	mkdir -p bin && rm -f bin/chaos-lab.jsonl
+	NOVATUI_CHAOS_RUNS=$${NOVATUI_CHAOS_RUNS:-300} NOVATUI_CHAOS_RESULTS=$(CURDIR)/bin/chaos-lab.jsonl go test -count=1 -v -timeout 6h -run TestChaos ./e2e/chaos
+	go run ./docs/faulttable -chaos $$(ls bin/chaos-*.jsonl)
+
+.PHONY: chaos-e2e
+chaos-e2e: ## the same on real machines, 40 seeds (as make e2e; half an hour)
+	@[ "$$(uname)" = Linux ] || { echo 'make chaos-e2e: the end-to-end tests need Linux (Debian) and root' >&2; exit 1; }
+	mkdir -p bin && rm -f bin/chaos-hosts.jsonl
+	NOVATUI_CHAOS_RUNS=$${NOVATUI_CHAOS_RUNS:-40} NOVATUI_CHAOS_RESULTS=$(CURDIR)/bin/chaos-hosts.jsonl go test -tags e2e -count=1 -v -timeout 4h -run TestHosts ./e2e/chaos
+	go run ./docs/faulttable -chaos $$(ls bin/chaos-*.jsonl)
+
 .PHONY: faults
 faults: ## fill the tables of docs/faults.md: the faults in the lab, then make e2e-full, recorded
 	mkdir -p bin && rm -f bin/results.jsonl

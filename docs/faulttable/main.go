@@ -1,5 +1,6 @@
 // Command faulttable fills the tables of docs/faults.md from what the tests
 // recorded (NOVATUI_RESULTS), so that a cell is a test that ran: make faults.
+// With -chaos it fills the part of the fault campaign (NOVATUI_CHAOS_RESULTS).
 package main
 
 import (
@@ -26,8 +27,13 @@ const (
 
 func main() {
 	page := flag.String("page", "docs/faults.md", "the page to fill")
+	campaign := flag.Bool("chaos", false, "the files are of the fault campaign")
 	flag.Parse()
-	if err := run(*page, flag.Args()); err != nil {
+	work := run
+	if *campaign {
+		work = runChaos
+	}
+	if err := work(*page, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "faulttable:", err)
 		os.Exit(1)
 	}
@@ -45,6 +51,11 @@ func run(page string, files []string) error {
 	if len(results) == 0 {
 		return errors.New("no results: name the files that the tests wrote")
 	}
+	return fill(page, begin, end, tables(results))
+}
+
+// fill writes what is between two lines of the page anew.
+func fill(page, begin, end, content string) error {
 	text, err := os.ReadFile(page)
 	if err != nil {
 		return fmt.Errorf("reading the page: %w", err)
@@ -54,7 +65,7 @@ func run(page string, files []string) error {
 	if !ok || !ok2 {
 		return fmt.Errorf("%s has no lines %q and %q", page, begin, end)
 	}
-	filled := before + begin + "\n\n" + tables(results) + end + after
+	filled := before + begin + "\n\n" + strings.TrimRight(content, "\n") + "\n\n" + end + after
 	if err := os.WriteFile(page, []byte(filled), 0o644); err != nil {
 		return fmt.Errorf("writing the page: %w", err)
 	}
