@@ -142,11 +142,13 @@ func (l *line) parseJSON(s string) {
 		} else {
 			value, i = readBare(s, i)
 		}
-		l.setField(key, value)
+		l.setField(key, value, i < len(s))
 	}
 }
 
-func (l *line) setField(key, value string) {
+// setField takes a field; of one that the line's end cuts off only words are
+// of use: the first digits of an id are another id.
+func (l *line) setField(key, value string, whole bool) {
 	switch key {
 	case "level", "lvl", "severity":
 		if l.level = levelOf(value); l.level == "" {
@@ -174,7 +176,9 @@ func (l *line) setField(key, value string) {
 		}
 	case "stacktrace", "":
 	default:
-		l.fields = append(l.fields, field{key, value})
+		if whole {
+			l.fields = append(l.fields, field{key, value})
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package diagnosis
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -64,7 +65,17 @@ func (l *line) parseCapnslog(rest string) {
 	if colon := strings.Index(l.msg, ": "); colon > 0 && !strings.ContainsAny(l.msg[:colon], " \"") {
 		l.caller, l.msg = l.msg[:colon], l.msg[colon+2:]
 	}
+	if l.caller == "etcdserver" && strings.HasPrefix(strings.TrimPrefix(l.msg, "re"), "starting member ") {
+		if m := startsMember.FindStringSubmatch(l.msg); m != nil {
+			l.fields = append(l.fields, field{"local-member-id", m[1]}, field{"cluster-id", m[2]})
+		}
+	}
 }
+
+// startsMember is the line in which etcd up to 3.4 names itself and its cluster
+// (etcdserver/raft.go); the second id is whole where something follows it or the
+// line is not cut.
+var startsMember = regexp.MustCompile(`^(?:re)?starting member ([0-9a-f]{1,16}) in cluster ([0-9a-f]{12,16})(?:$| at commit index )`)
 
 // parseConsole reads zap's console encoding: time, level, caller, message and
 // fields, with tabs between.
