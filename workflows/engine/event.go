@@ -79,6 +79,9 @@ type Event struct {
 	Effect remote.Effect `json:"effect,omitempty"`
 	// Ref is, in command-end, the Seq of the command event it belongs to.
 	Ref uint64 `json:"ref,omitempty"`
+	// Job is, in command, the key under which the node runs it in a session of
+	// its own; in command-end it says that the key is used up: its end was seen.
+	Job string `json:"job,omitempty"`
 	// Changed says, in step-failed, that the step may have changed something.
 	Changed bool `json:"changed,omitempty"`
 	// Schema, Hash (of the plan), Version (of the program), Approval and

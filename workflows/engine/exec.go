@@ -62,9 +62,10 @@ func (x *Exec) command(ctx context.Context, node string, c remote.Command) (remo
 	if err != nil {
 		return c, remote.Result{}, err
 	}
-	res, err := x.send(ctx, node, filled, remote.Streams{})
+	j := x.job(node, c)
+	res, err := x.sendJob(ctx, node, filled, remote.Streams{}, j)
 	if errors.Is(err, remote.ErrNotStarted) && ctx.Err() == nil {
-		res, err = x.send(ctx, node, filled, remote.Streams{})
+		res, err = x.sendJob(ctx, node, filled, remote.Streams{}, j)
 	}
 	return filled, res, err
 }
@@ -100,11 +101,16 @@ func (x *Exec) admit(node string, c remote.Command) (remote.Command, error) {
 // send sends a command that has passed the gate. Streams that are given take
 // the output instead of the pane.
 func (x *Exec) send(ctx context.Context, node string, c remote.Command, s remote.Streams) (remote.Result, error) {
+	return x.sendJob(ctx, node, c, s, nil)
+}
+
+// sendJob is send of a command that runs detached when there is a job for it.
+func (x *Exec) sendJob(ctx context.Context, node string, c remote.Command, s remote.Streams, j *job) (remote.Result, error) {
 	conn, err := x.conn(ctx, node)
 	if err != nil {
 		return remote.Result{}, &notSentError{fmt.Errorf("connecting to %s: %w", node, err)}
 	}
-	start, err := x.announce(node, c)
+	start, err := x.announce(node, c, j)
 	if err != nil {
 		return remote.Result{}, err
 	}
@@ -116,10 +122,13 @@ func (x *Exec) send(ctx context.Context, node string, c remote.Command, s remote
 		streams.Stdout = out
 	}
 	streams.Stderr = errs
-	timed, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
 	ended := x.begin(c)
-	res, err := x.run.sendFenced(timed, conn, node, c, streams)
+	var res remote.Result
+	if j != nil {
+		res, err = x.follow(ctx, conn, node, c, streams, j)
+	} else {
+		res, err = x.wire(ctx, conn, node, c, streams)
+	}
 	ended(err)
 	var cutOut, cutErr bool
 	if s.Stdout == nil {
@@ -127,9 +136,11 @@ func (x *Exec) send(ctx context.Context, node string, c remote.Command, s remote
 	}
 	res.Stderr, cutErr = errs.flush()
 	res.Truncated = cutOut || cutErr
-	x.report(ctx, node, c, start, res, err)
+	x.report(ctx, node, c, j, start, res, err)
 	if err != nil {
-		x.distrust(ctx, node, err)
+		if j == nil || !j.over { // otherwise the node has answered
+			x.distrust(ctx, node, err)
+		}
 		err = fmt.Errorf("%s: %s: %w", node, c.Short(), err)
 		if surelyNotRun(err) {
 			err = &notSentError{err}
@@ -137,6 +148,14 @@ func (x *Exec) send(ctx context.Context, node string, c remote.Command, s remote
 		return res, err
 	}
 	return res, nil
+}
+
+// wire is the one place where what was admitted goes over the wire, in whatever
+// it is wrapped there.
+func (x *Exec) wire(ctx context.Context, conn remote.Conn, node string, c remote.Command, s remote.Streams) (remote.Result, error) {
+	timed, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	return x.run.sendFenced(timed, conn, node, c, s)
 }
 
 // notSentError marks the error of a command that surely was not run.
@@ -147,13 +166,16 @@ func (e *notSentError) Unwrap() error { return e.error }
 // announce journals and shows that a command is about to be sent. Quiet
 // commands that only read leave no trace. A command that may change something
 // is not sent when that cannot be journalled.
-func (x *Exec) announce(node string, c remote.Command) (seq uint64, err error) {
+func (x *Exec) announce(node string, c remote.Command, j *job) (seq uint64, err error) {
 	if c.Quiet && c.Effect == remote.Read {
 		return 0, nil
 	}
 	line := x.redactor(c).safe(c.Line())
-	seq, err = x.run.emit(Event{Type: CommandStart, Stage: x.stage, Step: x.step.ID, Node: node,
-		Line: clip(line), Effect: c.Effect})
+	e := Event{Type: CommandStart, Stage: x.stage, Step: x.step.ID, Node: node, Line: clip(line), Effect: c.Effect}
+	if j != nil {
+		e.Job = j.key
+	}
+	seq, err = x.run.emit(e)
 	if err != nil && c.Effect != remote.Read {
 		return seq, err
 	}
@@ -168,12 +190,18 @@ func (x *Exec) announce(node string, c remote.Command) (seq uint64, err error) {
 	return seq, nil
 }
 
-func (x *Exec) report(ctx context.Context, node string, c remote.Command, start uint64, res remote.Result, err error) {
+func (x *Exec) report(ctx context.Context, node string, c remote.Command, j *job, start uint64, res remote.Result, err error) {
 	x.run.feed.touch(node, x.run.now())
+	if j != nil && j.over {
+		x.run.book.close(j.key)
+	}
 	if start == 0 {
 		return
 	}
 	e := Event{Type: CommandEnd, Stage: x.stage, Step: x.step.ID, Node: node, Effect: c.Effect, Ref: start}
+	if j != nil && j.over {
+		e.Job = j.key
+	}
 	switch {
 	case err == nil:
 		e.Exit = &res.Exit

@@ -20,6 +20,7 @@ type stepEnd struct {
 	err     error
 	changed bool // may have changed something
 	halted  bool // not begun
+	again   bool // surely not done, and nothing of it runs: to be done once more
 }
 
 // stageRun is a stage while it runs.
@@ -149,16 +150,24 @@ func (r *Run) step(ctx context.Context, stage *stageRun, step *Step) (end stepEn
 	if r.dry {
 		return r.dryStep(stage, step)
 	}
-	if err := r.guard(ctx, stage, step, began); err != nil {
-		return r.fail(stage, stepEnd{step: step, outcome: r.failureOutcome(ctx, err), err: err})
-	}
-	if halt() {
-		return stepEnd{step: step, halted: true}
-	}
-	if step.Do != nil {
-		if end := r.act(ctx, stage, step); end.outcome != "" || end.halted {
+	for last := false; ; last = true {
+		if err := r.guard(ctx, stage, step, began); err != nil {
+			return r.fail(stage, stepEnd{step: step, outcome: r.failureOutcome(ctx, err), err: err})
+		}
+		if halt() {
+			return stepEnd{step: step, halted: true}
+		}
+		if step.Do == nil {
+			break
+		}
+		end := r.act(ctx, stage, step, last)
+		if end.outcome != "" || end.halted {
 			return end
 		}
+		if !end.again {
+			break
+		}
+		began = r.now()
 	}
 	return r.prove(ctx, stage, step)
 }
@@ -254,8 +263,8 @@ func (r *Run) guard(ctx context.Context, stage *stageRun, step *Step, began time
 }
 
 // act journals the intent and does the step. When a command's end was not
-// seen, reality is asked once.
-func (r *Run) act(ctx context.Context, stage *stageRun, step *Step) stepEnd {
+// seen, reality is asked once. last says that it is not to be done once more.
+func (r *Run) act(ctx context.Context, stage *stageRun, step *Step, last bool) stepEnd {
 	end := stepEnd{step: step}
 	if _, err := r.emit(Event{Type: StepIntent, Stage: stage.id, Step: step.ID, Node: step.Node,
 		Effect: step.Effect, Text: step.Title}); err != nil {
@@ -283,6 +292,7 @@ func (r *Run) act(ctx context.Context, stage *stageRun, step *Step) stepEnd {
 		}
 		return r.fail(stage, end)
 	}
+	end.again = !last && len(open) == 1 && errors.Is(err, remote.ErrJobGone)
 	return r.settle(ctx, stage, end, lost)
 }
 
@@ -303,14 +313,20 @@ func nothingSent(err error) bool {
 		(errors.As(err, &sent) || errors.Is(err, ErrUndeclared) || errors.Is(err, ErrSlot) || errors.Is(err, ErrJournal))
 }
 
-// settle asks reality, over fresh connections, what became of a step.
+// settle asks reality, over fresh connections, what became of a step. One that
+// was cut off on its node and is not done may be done again where the end says
+// so: that is how a run goes on after the node was started anew.
 func (r *Run) settle(ctx context.Context, stage *stageRun, end stepEnd, lost map[string]bool) stepEnd {
+	again := end.again
+	end.again = false
 	probed, err := r.probe(ctx, stage, end.step, lost)
 	switch {
 	case err != nil:
 		end.outcome, end.err = OutcomeUnknown, errors.Join(end.err, err)
 	case probed == Done:
 		return stepEnd{step: end.step}
+	case probed == NotDone && again:
+		return stepEnd{step: end.step, again: true}
 	case probed == NotDone:
 		end.outcome = OutcomeStopped
 	default:

@@ -46,6 +46,8 @@ type State struct {
 	StagesDone []string
 	Steps      map[string]StepState
 	Values     map[string]string
+	// JobsOver are the keys of the jobs whose end was seen (Event.Job).
+	JobsOver map[string]bool
 	// Changed says that something may have been changed.
 	Changed bool
 	// Begun says that a step's Do was begun, of whatever effect.
@@ -77,7 +79,7 @@ func (s State) Unknown() []string {
 // Replay adds events up. It is a pure function and takes any events: what
 // makes no sense changes nothing.
 func Replay(events []Event) State {
-	s := State{Steps: map[string]StepState{}, Values: map[string]string{}}
+	s := State{Steps: map[string]StepState{}, Values: map[string]string{}, JobsOver: map[string]bool{}}
 	intent := map[string]remote.Effect{}
 	for _, e := range events {
 		s.LastSeq = max(s.LastSeq, e.Seq)
@@ -118,9 +120,13 @@ func (s *State) run(e Event) {
 		}
 	case CommandStart:
 		s.Changed = s.Changed || e.Effect == remote.Change || e.Effect == remote.Destroy
+	case CommandEnd:
+		if e.Job != "" {
+			s.JobsOver[e.Job] = true
+		}
 	case RunStopped, RunDone:
 		s.Outcome, s.Error, s.Ended = e.Outcome, e.Error, e.Time
-	case StepProbed, StepSkipped, StepIntent, StepDone, StepFailed, GuardChecked, CommandEnd,
+	case StepProbed, StepSkipped, StepIntent, StepDone, StepFailed, GuardChecked,
 		Note, Warning, WouldRun, Paused, Continued:
 	}
 }

@@ -35,6 +35,9 @@ type Options struct {
 	Now func() time.Time
 	// Lease keeps others off the cluster; nil is LocalLease in Dir.
 	Lease Lease
+	// Jobs runs commands with Detach in sessions of their own on the nodes; nil
+	// runs them as any other, and they end with their connection.
+	Jobs Jobs
 
 	openJournal func(path string) (file, error) // of tests
 }
@@ -57,6 +60,8 @@ type Run struct {
 	values   values
 	facts    facts
 	held     Held
+	jobs     Jobs
+	book     jobBook
 	control  control
 
 	emitting sync.Mutex // order of events: journal, feed, OnEvent
@@ -160,6 +165,7 @@ func (r *Run) restore(ctx context.Context, o Options) error {
 		return err
 	}
 	r.values.all = maps.Clone(r.state.Values)
+	r.book.used = maps.Clone(r.state.JobsOver)
 	var findings []Finding
 	if !r.state.Begun {
 		// Nothing was begun, so the plan's own guards still decide.
@@ -200,7 +206,7 @@ func newRun(o Options) (*Run, error) {
 		return nil, fmt.Errorf("%w: the plan was altered after it was built", ErrPlanStale)
 	}
 	r := &Run{
-		plan: p, conns: o.Conns, dry: o.DryRun, onEvent: o.OnEvent, now: o.Now, version: o.Version,
+		plan: p, conns: o.Conns, jobs: o.Jobs, dry: o.DryRun, onEvent: o.OnEvent, now: o.Now, version: o.Version,
 		approval: Approval{Confirm: o.Approval.Confirm, Overrides: maps.Clone(o.Approval.Overrides), TakeOver: o.Approval.TakeOver},
 		state:    Replay(nil), feed: newFeed(p.nodes()), panes: map[string]*pane{},
 		values: values{all: map[string]string{}}, control: newControl(), done: make(chan struct{}),
