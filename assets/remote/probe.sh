@@ -114,7 +114,12 @@ directory() {
 	say space "$(lim 5 df -Pk -- "$at" >/dev/null 2>&1 && space "$at")"
 	say inodes "$(inodes "$at")"
 	say parent "$(meta "$at")"
-	[ -d "$2" ] || { exists "$2" && say notdir 1; return 0; }
+	if [ ! -d "$2" ]; then
+		if [ -e "$2" ]; then say notdir 1; fi
+		# It may have been moved aside, also from where a link leads to.
+		beside "$(readlink -f -- "$2" 2>/dev/null || printf '%s' "$2")"
+		return 0
+	fi
 	say exists 1
 	real=$(cd -P -- "$2" 2>/dev/null && pwd -P)
 	[ -n "$real" ] || { say unreadable 1; real=$2; }
@@ -131,7 +136,13 @@ directory() {
 	done
 	say du "$(lim 10 du -sk -- "$real" 2>/dev/null | awk '{ print $1 }')"
 	say holders "$(holders "$real" | tr '\n' ' ')"
-	for f in "$real".novatui-* "$real"/novatui-*; do
+	beside "$real"
+}
+
+# beside DIR: what runs set aside or left beside a directory, or inside a mount
+# point.
+beside() {
+	for f in "$1".novatui-* "$1"/novatui-*; do
 		if [ -d "$f" ]; then say aside "$f"; elif [ -f "$f" ]; then say kept "$f"; fi
 	done
 }
