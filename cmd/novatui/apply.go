@@ -205,7 +205,7 @@ func (s *session) report(ctx context.Context, dir string, plan engine.Plan) (run
 	after := lookedAt{}
 	facts, verdict, err := look(ctx)
 	if err == nil && ctx.Err() == nil {
-		after = lookedAt{Known: true, Facts: facts, Verdict: verdict}
+		after = lookedAt{Known: true, Facts: s.withCopies(ctx, facts, plan), Verdict: verdict}
 	}
 	return s.p.writeReport(dir, buildReport(dir, plan, state, after))
 }

@@ -20,6 +20,7 @@ func (r *Run) emit(e Event) (seq uint64, err error) {
 		if err = r.journal.write(e, sync); err != nil && r.ioErr == nil {
 			r.ioErr = err
 		}
+		r.mirror.grew(r.journal.size)
 	}
 	r.feed.event(e)
 	if held, ok := r.held.(fencedHeld); ok && (e.Type == StageStarted || e.Type == StepIntent) {

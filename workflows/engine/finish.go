@@ -95,6 +95,7 @@ func (r *Run) finish(res Result) {
 		// resume will find that out.
 		res.Outcome, res.Err = OutcomeStopped, fmt.Errorf("%w: %w", ErrStopped, err)
 	}
+	r.mirror.close()
 	if err := r.release(); err != nil {
 		_, _ = r.emit(Event{Type: Warning, Text: msg.M("engine.not-released", "error", err.Error()), Error: err.Error()})
 	}

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/novatui/novatui/assets/msg"
 	"github.com/novatui/novatui/remote"
 )
 
@@ -270,6 +271,9 @@ func (r *Run) act(ctx context.Context, stage *stageRun, step *Step, last bool) s
 		Effect: step.Effect, Text: step.Title}); err != nil {
 		end.outcome, end.err = OutcomeStopped, err
 		return r.fail(stage, end)
+	}
+	if step.Effect == remote.Destroy && !r.mirror.elsewhere(ctx, step.Node) {
+		_, _ = r.emit(Event{Type: Warning, Stage: stage.id, Step: step.ID, Node: step.Node, Text: msg.M("engine.mirror-behind")})
 	}
 	x := &Exec{run: r, stage: stage.id, step: step, phase: inDo}
 	_, err := protect("do of step "+step.ID, func() (struct{}, error) {

@@ -35,6 +35,8 @@ type Options struct {
 	Now func() time.Time
 	// Lease keeps others off the cluster; nil is LocalLease in Dir.
 	Lease Lease
+	// Mirror copies plan and journal to the nodes; nil does not.
+	Mirror Mirror
 	// Jobs runs commands with Detach in sessions of their own on the nodes; nil
 	// runs them as any other, and they end with their connection.
 	Jobs Jobs
@@ -60,6 +62,7 @@ type Run struct {
 	values   values
 	facts    facts
 	held     Held
+	mirror   *mirror
 	jobs     Jobs
 	book     jobBook
 	control  control
@@ -109,7 +112,7 @@ func Start(ctx context.Context, o Options) (*Run, error) {
 	}
 	r.noteLease()
 	r.emitFindings("", nil, findings)
-	r.launch(ctx)
+	r.launch(ctx, o.Mirror)
 	return r, nil
 }
 
@@ -139,7 +142,7 @@ func Resume(ctx context.Context, o Options, runID string) (*Run, error) {
 	if err := r.restore(ctx, o); err != nil {
 		return nil, errors.Join(err, r.release())
 	}
-	r.launch(ctx)
+	r.launch(ctx, o.Mirror)
 	return r, nil
 }
 
@@ -343,7 +346,7 @@ func (r *Run) opening(t EventType) Event {
 }
 
 // launch starts the run's goroutine, which ends with Done.
-func (r *Run) launch(ctx context.Context) {
+func (r *Run) launch(ctx context.Context, mirror Mirror) {
 	for _, node := range r.plan.nodes() {
 		p := &pane{node: node, feed: r.feed, now: r.now}
 		if r.dir != "" {
@@ -351,6 +354,7 @@ func (r *Run) launch(ctx context.Context) {
 		}
 		r.panes[node] = p
 	}
+	r.startMirror(mirror)
 	r.result.Run, r.result.Started = r.id, r.now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	r.control.abort = cancel
