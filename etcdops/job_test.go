@@ -307,6 +307,50 @@ func TestJobThatCannotStart(t *testing.T) {
 	}
 }
 
+// TestJobOfAnotherRunMustEndFirst: whoever took over from a killed wizard knows
+// nothing of what it left running.
+func TestJobOfAnotherRunMustEndFirst(t *testing.T) {
+	for _, shell := range shells(t) {
+		dir, free := jobDir(t), filepath.Join(t.TempDir(), "free")
+		first := jobAt(shell, dir, "20", 0, 0, "/bin/sh", "-c", `echo up; while [ ! -f "$1" ]; do sleep 0.05; done`, "job", free)
+		if err := first.cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "output", func() bool { return sizeOf(filepath.Join(dir, "out")) > 0 })
+		runs := filepath.Dir(filepath.Dir(filepath.Dir(dir)))
+		other := filepath.Join(runs, "tag2", "jobs", "another.step.0")
+		lost(t, shell, other, remote.ErrNotStarted)
+		if _, err := os.Stat(other); err == nil {
+			t.Errorf("%v: its key is used up", shell)
+		}
+		if out, errOut, status := jobAt(shell, filepath.Join(filepath.Dir(dir), "run.step.1"), "20", 0, 0, "echo", "own").end(t); out != "own\n" || status != 0 {
+			t.Errorf("%v: the same run: status %d, %s", shell, status, errOut)
+		}
+		write(t, free, "")
+		_, _, _ = first.end(t)
+		if out, errOut, status := jobAt(shell, other, "20", 0, 0, "echo", "now").end(t); out != "now\n" || status != 0 {
+			t.Errorf("%v: afterwards: status %d, %s", shell, status, errOut)
+		}
+	}
+}
+
+// TestJobThatWasGivenUp: its folder says that it never began, and it has no
+// process. Where there are kernel threads, they are none of it.
+func TestJobThatWasGivenUp(t *testing.T) {
+	for _, shell := range shells(t) {
+		dir := jobDir(t)
+		if err := os.MkdirAll(filepath.Join(dir, "begun"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+		if err != nil {
+			t.Skip("no boot id here")
+		}
+		write(t, filepath.Join(dir, "boot"), string(boot))
+		lost(t, shell, dir, remote.ErrJobGone)
+	}
+}
+
 // onlyWith is an environment whose PATH has the tools that a job needs, and the
 // others that are named.
 func onlyWith(t *testing.T, more ...string) []string {

@@ -25,7 +25,7 @@ dir=$1 limit=$2 out=$3 err=$4
 shift 4
 
 say() { printf 'novatui-job: %s\n' "$*"; }
-# no_status WORD: the last line, on a line of its own.
+# no_status WORD: REASON: the last line, on a line of its own.
 no_status() {
 	[ -z "$(tail -c 1 "$dir/err" 2>/dev/null)" ] || echo >&2
 	say "$*" >&2
@@ -105,8 +105,26 @@ away() {
 	exec "$@"
 }
 
+# other_run: the command of another run that still runs on this node. Whoever
+# took the cluster over knows nothing of it, and two at once would be a disaster.
+other_run() {
+	mine=${dir##*/}
+	for d in "${dir%/*/*/*}"/*/jobs/*; do
+		if [ ! -d "$d/begun" ] || [ -f "$d/exit" ]; then continue; fi
+		case ${d##*/} in "${mine%%.*}".*) continue ;; esac
+		then=''
+		{ read -r then <"$d/boot"; } 2>/dev/null
+		if [ "$then" = "$boot" ] && alive "$d"; then
+			why="$d is of another run and still runs"
+			return 0
+		fi
+	done
+	return 1
+}
+
 # begin COMMAND…: starts the job, if nobody did.
 begin() {
+	if [ ! -d "$dir" ] && other_run; then return; fi
 	if [ ! -d "${dir%/*}" ]; then
 		if [ -L "${dir%/*/*}" ] || ! mkdir -p -- "${dir%/*}" 2>/dev/null; then
 			why="cannot make ${dir%/*}"
@@ -137,6 +155,15 @@ left() {
 	fi
 }
 
+# alive DIR: whether anything of a job that began at this boot runs.
+alive() {
+	pid='' since=''
+	{ read -r pid since <"$1/pid"; } 2>/dev/null
+	[ -n "$pid" ] || return 1
+	if life "$pid" && [ "$life" = "$since" ]; then return 0; fi
+	left "$pid"
+}
+
 # running: whether the job may still write its status. A job that does not come
 # to its beginning is kept from it, so that it cannot begin later.
 running() {
@@ -145,10 +172,7 @@ running() {
 		if mkdir "$dir/begun" 2>/dev/null; then return 1; fi
 		return 0
 	fi
-	pid=0 since=''
-	{ read -r pid since <"$dir/pid"; } 2>/dev/null
-	if life "$pid" && [ "$life" = "$since" ]; then return 0; fi
-	left "$pid"
+	alive "$dir"
 }
 
 # pass FILE: prints it from byte $at on, at most up to where it ends now.
