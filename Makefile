@@ -25,8 +25,8 @@ test: ## vet, and every test with the race detector (takes minutes: real etcd, r
 	go test -race -timeout 30m -parallel 3 ./...
 
 .PHONY: test-full
-test-full: ## the kill -9 tests at every boundary of every step on every node (half an hour)
-	NOVATUI_TEST_FULL=1 go test -count=1 -v -timeout 90m -run TestKilledAtEveryBoundary ./e2e/suite
+test-full: ## the kill -9 tests at every boundary and in the middle of every step on every node (an hour)
+	NOVATUI_TEST_FULL=1 go test -count=1 -v -timeout 150m -run 'TestKilledAtEveryBoundary|TestKilledInTheMiddle' ./e2e/suite
 
 .PHONY: e2e
 e2e: ## repair etcd on machines with systemd and OpenSSH, etcd 3.4 to 3.7 (Linux, Debian, root; about 10 minutes)

@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
@@ -203,11 +204,15 @@ func (s *strikes) secondOne(ctx context.Context, f *strike, ended <-chan struct{
 		args = []string{"apply", s.plan, "--confirm", s.run.World.Cluster()}
 	}
 	s.mu.Unlock()
-	a, err := Watch(s.run.World.Command(ctx, s.run.state, nil, append(args, "-o", "json")...), nil)
+	where, state := "this machine", s.run.state
+	if f.Lasts.Milliseconds()%2 == 0 {
+		where, state = "another machine", filepath.Join(s.run.Dir, "elsewhere")
+	}
+	a, err := Watch(s.run.World.Command(ctx, state, nil, append(args, "-o", "json")...), nil)
 	if err != nil {
 		s.run.Log("the second one: %v", err)
 	}
-	s.run.Log("the second one, %s: exit %d %s", args[0], a.Exit, oneLine(a.Stderr))
+	s.run.Log("the second one, %s on %s: exit %d %s", args[0], where, a.Exit, oneLine(a.Stderr))
 	select {
 	case <-ended:
 		return // the first is gone: what it did was right
