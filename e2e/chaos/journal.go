@@ -159,6 +159,20 @@ func (j journal) begun() map[string]bool {
 	return all
 }
 
+// saysDone reports whether the run ended well, as its journal has it.
+func (j journal) saysDone() bool {
+	says := false
+	for _, e := range j.events {
+		switch e.Type {
+		case "run-done":
+			says = true
+		case "run-resumed", "run-stopped":
+			says = false
+		}
+	}
+	return says
+}
+
 // tear leaves half a line at the end of the newest journal, as a crash in the
 // middle of writing does; whole says instead to damage the last line that is
 // there, as a disk does that had not written it.

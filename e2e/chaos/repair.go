@@ -195,8 +195,8 @@ func (x *run) try(ctx context.Context, args []string) Answer {
 		for _, b := range claimsHold(ctx, x.World, j, x.clients, torn) {
 			x.breaks("%s", b)
 		}
-		if ended := j.events[len(j.events)-1]; (a.Exit == exitDone) != (ended.Type == "run-done") && !torn && a.Exit != exitKilled {
-			x.breaks("D: exit %d, and the journal ends with %s", a.Exit, ended.Type)
+		if says := j.saysDone(); (a.Exit == exitDone) != says && !torn && a.Exit != exitKilled {
+			x.breaks("D: exit %d, and that the journal says done is %v", a.Exit, says)
 		}
 	}
 	return a

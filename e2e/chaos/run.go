@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -155,11 +156,13 @@ func (x *run) prepare(ctx context.Context) error {
 	return nil
 }
 
-// unitFiles is the part of a fingerprint that says what may start.
+// unitFiles is the part of a fingerprint that says what may start. A drop-in
+// that was released is kept under a name that systemd does not read.
 func unitFiles(all map[string]string) map[string]string {
 	units := map[string]string{}
 	for path, content := range all {
-		if strings.Contains(path, "/etc/systemd/") {
+		folder := content == fs.ModeDir.String()
+		if strings.Contains(path, "/etc/systemd/") && !folder && !strings.HasSuffix(path, ".released") {
 			units[path] = content
 		}
 	}
