@@ -213,12 +213,13 @@ func (s *Session) evidenceLine(e etcdops.Evidence, w int) string {
 }
 
 // guardLines lists findings: what blocks first, then warnings, then the rest.
-func (s *Session) guardLines(findings []engine.Finding, w int) []string {
+// facts shows what a guard that passes rests on, too.
+func (s *Session) guardLines(findings []engine.Finding, facts bool, w int) []string {
 	var out []string
 	for _, result := range []engine.GuardResult{engine.Block, engine.Warn, engine.Pass} {
 		for _, f := range findings {
 			if f.Result == result {
-				out = append(out, s.guardLine(f, w)...)
+				out = append(out, s.guardLine(f, facts, w)...)
 			}
 		}
 	}
@@ -235,7 +236,7 @@ func guardLook(f engine.Finding) look {
 	return look{theme.OK, theme.Good}
 }
 
-func (s *Session) guardLine(f engine.Finding, w int) []string {
+func (s *Session) guardLine(f engine.Finding, facts bool, w int) []string {
 	l := guardLook(f)
 	title := s.P.S(f.Title)
 	if title == "" {
@@ -249,7 +250,7 @@ func (s *Session) guardLine(f engine.Finding, w int) []string {
 		body = theme.Plain
 	}
 	out = append(out, indent(s.para(body, f.Reason, w-13, 4), 13)...)
-	if f.Fact != "" && f.Result != engine.Pass {
+	if f.Fact != "" && (facts || f.Result != engine.Pass) {
 		for _, t := range text.WrapMax(text.Clean(f.Fact), min(w, readable)-13, 3) {
 			out = append(out, text.Spaces(13)+s.T.S(theme.Dim, t))
 		}

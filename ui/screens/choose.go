@@ -335,26 +335,14 @@ func (c *Choose) enter(a backend.Assessed) tea.Cmd {
 // guards opens one procedure with all its guards.
 func (c *Choose) guards(a backend.Assessed) overlay.Overlay {
 	return overlay.NewViewer(c.s.Kit, msg.M("ui.guards.of", "procedure", procedureName(a.Procedure)), func(w int) []string {
-		return c.s.assessment(a, w)
+		return c.s.withGrounds(c.s.assessment(a, w), a.Nodes, w)
 	})
 }
 
 // causes opens everything that is wrong, with what to do about it.
 func (c *Choose) causes() overlay.Overlay {
 	return overlay.NewViewer(c.s.Kit, msg.M("ui.causes.title"), func(w int) []string {
-		nodes := map[string]bool{}
-		var out []string
-		for _, cause := range c.s.Verdict.Causes {
-			if nodes[cause.Node] || cause.Node == "" {
-				continue
-			}
-			nodes[cause.Node] = true
-			out = append(out, c.s.T.S(theme.Accent, cause.Node))
-			out = append(out, c.s.causeEvidence(cause.Node, w)...)
-		}
-		if len(out) == 0 {
-			out = c.s.causeEvidence("", w)
-		}
+		out := c.s.groundsOf(nil, w)
 		if len(out) == 0 {
 			return c.s.para(theme.Plain, msg.M("ui.causes.none"), w, 3)
 		}

@@ -50,7 +50,7 @@ func (c *Choose) Lines(w, h int) []string {
 		right := append(c.detail(a, rw, h-3), "")
 		right = append(right, c.s.runbookSteps(a.Procedure, rw)...)
 		if len(a.Guards) > 0 {
-			right = append(append(right, ""), c.s.guardLines(a.Guards, rw)...)
+			right = append(append(right, ""), c.s.guardLines(a.Guards, false, rw)...)
 		}
 		return c.s.pack(h, block{lines: head}, block{lines: columns(c.list(lw), right, lw, 4), rank: 1})
 	}

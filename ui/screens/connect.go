@@ -422,7 +422,7 @@ func refusal(s *Session, title msg.Msg, err error) overlay.Overlay {
 		out = append(out, "")
 		var refused *engine.RefusedError
 		if errors.As(err, &refused) {
-			out = append(out, s.guardLines(refused.Findings, w)...)
+			out = append(out, s.guardLines(refused.Findings, true, w)...)
 			out = append(out, "")
 		}
 		for _, l := range text.Wrap(text.Clean(err.Error()), min(w, readable)) {

@@ -263,7 +263,7 @@ func (s *Session) allGuards() overlay.Overlay {
 			}
 			out = append(out, s.assessment(a, w)...)
 		}
-		return out
+		return s.withGrounds(out, nil, w)
 	})
 }
 
@@ -273,7 +273,7 @@ func (s *Session) assessment(a backend.Assessed, w int) []string {
 	out := []string{text.Cut(s.T.S(theme.Strong, s.P.S(procedureName(a.Procedure)))+"  "+
 		s.T.Status(l.mark, l.token, s.P.Or("ui.verdict."+a.Verdict, a.Verdict)), w)}
 	out = append(out, indent(s.para(theme.Plain, a.Why, w-2, 5), 2)...)
-	return append(out, indent(s.guardLines(a.Guards, w-2), 2)...)
+	return append(out, indent(s.guardLines(a.Guards, true, w-2), 2)...)
 }
 
 func verdictLook(verdict string) look {

@@ -1,6 +1,8 @@
 package screens
 
 import (
+	"maps"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -74,11 +76,101 @@ func (s *Session) causeEvidence(node string, w int) []string {
 		}
 		out = append(out, "  "+s.causeTitle(c, w-2))
 		out = append(out, indent(s.para(theme.Plain, c.Why, w-4, 6), 4)...)
-		for _, e := range c.Evidence {
-			out = append(out, s.longEvidence(e, w)...)
-		}
+		out = append(out, s.restsOn(c, w)...)
 		out = append(out, s.advices("ui.evidence.do", theme.Good, c.Do, w)...)
 		out = append(out, s.advices("ui.evidence.donot", theme.Bad, c.DoNot, w)...)
+	}
+	return out
+}
+
+// around is how many lines of a log are shown before and behind one that a
+// cause rests on.
+const around = 2
+
+// restsOn shows what a cause rests on: lines of a log where they stand, with
+// those around them, and everything else as it is.
+func (s *Session) restsOn(c etcdops.Cause, w int) []string {
+	var out []string
+	shown := map[string]bool{}
+	for _, e := range c.Evidence {
+		n, _ := s.Facts.NodeByName(e.Node)
+		if logged(n, e) < 0 {
+			out = append(out, s.longEvidence(e, w)...)
+			continue
+		}
+		if !shown[e.Node] {
+			shown[e.Node] = true
+			out = append(out, s.excerpt(n, c, w)...)
+		}
+	}
+	return out
+}
+
+// logged is where in a node's journal a line of evidence stands; -1: not there.
+func logged(n etcdops.NodeFacts, e etcdops.Evidence) int {
+	if e.Source != "log" || e.Line < 1 {
+		return -1
+	}
+	return slices.IndexFunc(n.Journal, func(l etcdops.LogLine) bool { return l.N == e.Line })
+}
+
+// excerpt is the part of a node's journal that a cause rests on, every line
+// with its number.
+func (s *Session) excerpt(n etcdops.NodeFacts, c etcdops.Cause, w int) []string {
+	cited, near := map[int]bool{}, map[int]bool{}
+	for _, e := range c.Evidence {
+		if at := logged(n, e); e.Node == n.Node && at >= 0 {
+			cited[at] = true
+			for i := max(0, at-around); i <= min(len(n.Journal)-1, at+around); i++ {
+				near[i] = true
+			}
+		}
+	}
+	out := []string{"    " + s.T.S(theme.Dim, text.Cut(s.P.T("ui.evidence.lines", "node", n.Node, "all", len(n.Journal)), w-4))}
+	last := -1
+	for _, at := range slices.Sorted(maps.Keys(near)) {
+		if last >= 0 && at > last+1 {
+			out = append(out, "      "+s.T.S(theme.Dim, "…"))
+		}
+		last = at
+		out = append(out, indent(s.numbered(n.Journal[at], cited[at], true, w-4), 4)...)
+	}
+	return out
+}
+
+// numbered is a line of a journal with its number, marked where a cause rests
+// on it. A compact one has what an engineer reads, without stack traces; where
+// no cause rests on it, it is cut to one row.
+func (s *Session) numbered(l etcdops.LogLine, cited, compact bool, w int) []string {
+	mark, token := " ", theme.Command
+	switch {
+	case cited:
+		mark, token = ">", theme.Bad
+	case compact:
+		token = theme.Dim
+	case trouble(l.Text):
+		token = theme.Bad
+	}
+	stamp := text.Spaces(8)
+	if !l.Time.IsZero() {
+		stamp = l.Time.Format("15:04:05")
+	}
+	lead := mark + text.Right(strconv.Itoa(l.N), 4) + "  " + stamp + "  "
+	room := max(20, w-text.Width(lead))
+	words := text.Clean(l.Text)
+	if compact {
+		words = text.Clean(text.Compact(l.Text))
+	}
+	lines := text.Wrap(words, room)
+	if compact && !cited {
+		lines = []string{text.Cut(words, room)}
+	}
+	out := make([]string, 0, len(lines))
+	for i, t := range lines {
+		if i > 0 {
+			lead = text.Spaces(text.Width(lead))
+		}
+		out = append(out, s.T.S(theme.Dim, lead)+s.T.S(token, t))
 	}
 	return out
 }
@@ -97,6 +189,34 @@ func (s *Session) longEvidence(e etcdops.Evidence, w int) []string {
 		out = append(out, "      "+s.T.S(theme.Command, l))
 	}
 	return out
+}
+
+// groundsOf is what stands below guards and a recommendation: the causes on
+// some nodes, or on all where none are named, with what they rest on.
+func (s *Session) groundsOf(nodes []string, w int) []string {
+	var out []string
+	seen := map[string]bool{"": true}
+	for _, c := range s.Verdict.Causes {
+		if seen[c.Node] || len(nodes) > 0 && !slices.Contains(nodes, c.Node) {
+			continue
+		}
+		seen[c.Node] = true
+		out = append(out, s.T.S(theme.Accent, text.Cut(text.Clean(s.memberName(c.Node)+" · "+c.Node), w)))
+		out = append(out, s.causeEvidence(c.Node, w)...)
+	}
+	if len(out) == 0 {
+		out = s.causeEvidence("", w)
+	}
+	return out
+}
+
+// withGrounds adds to lines about guards what the causes rest on.
+func (s *Session) withGrounds(lines, nodes []string, w int) []string {
+	grounds := s.groundsOf(nodes, w)
+	if len(grounds) == 0 {
+		return lines
+	}
+	return append(append(lines, "", s.T.S(theme.Accent, s.P.T("ui.evidence.causes"))), grounds...)
 }
 
 func (s *Session) advices(id string, token theme.Token, list []msg.Msg, w int) []string {
@@ -230,20 +350,19 @@ func (s *Session) certEvidence(n etcdops.NodeFacts, w int) []string {
 	return out
 }
 
+// journal is all that was read of the unit's log; what causes rest on is marked.
 func (s *Session) journal(n etcdops.NodeFacts, w int) []string {
-	out := make([]string, 0, len(n.Journal))
-	for _, l := range n.Journal {
-		token := theme.Command
-		if trouble(l.Text) {
-			token = theme.Bad
-		}
-		for i, t := range text.Wrap(text.Clean(l.Text), max(20, w-12)) {
-			stamp := text.Spaces(8)
-			if i == 0 && !l.Time.IsZero() {
-				stamp = l.Time.Format("15:04:05")
+	cited := map[int]bool{}
+	for _, c := range s.Verdict.Causes {
+		for _, e := range c.Evidence {
+			if at := logged(n, e); e.Node == n.Node && at >= 0 {
+				cited[at] = true
 			}
-			out = append(out, "  "+s.T.S(theme.Dim, stamp)+"  "+s.T.S(token, t))
 		}
+	}
+	out := make([]string, 0, len(n.Journal))
+	for at, l := range n.Journal {
+		out = append(out, indent(s.numbered(l, cited[at], false, w-2), 2)...)
 	}
 	return out
 }

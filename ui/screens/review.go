@@ -115,8 +115,8 @@ func (r *Review) Keys() keys.Map {
 		{Action: keys.Enter, Help: enter, Foot: true},
 		{Action: keys.Toggle, Help: "ui.key.expand", Foot: true},
 		{Action: keys.Evidence, Help: "ui.key.commands", Foot: true},
-		{Action: keys.Guards, Help: "ui.key.guards"},
-		{Action: keys.SavePlan, Help: "ui.key.saveplan", Foot: true},
+		{Action: keys.Guards, Help: "ui.key.guards", Foot: true},
+		{Action: keys.SavePlan, Help: "ui.key.saveplan"},
 		{Action: keys.Back, Help: "ui.key.back", Foot: true},
 		{Action: keys.Runbook, Help: "ui.key.runbook-stage"},
 		{Action: keys.Again, Help: "ui.key.replan"},
@@ -171,7 +171,7 @@ func (r *Review) pressMore(a keys.Action) tea.Cmd {
 		r.s.Open(v)
 	case keys.Guards:
 		r.s.Open(overlay.NewViewer(r.s.Kit, msg.M("ui.guards.of", "procedure", r.plan.Title), func(w int) []string {
-			return r.s.guardLines(r.plan.Guards, w)
+			return r.s.withGrounds(r.s.guardLines(r.plan.Guards, true, w), r.plan.Nodes, w)
 		}))
 	case keys.Runbook:
 		if r.at < len(r.plan.Stages) {
