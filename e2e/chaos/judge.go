@@ -115,7 +115,8 @@ func lost(w World, all []relic) []string {
 
 // fingerprint is everything of the nodes that a procedure could change and a
 // refusal must not: names, and contents outside of what etcd itself writes. The
-// lease, which every try takes and gives back, is no part of it.
+// lease, which every try takes and gives back, and the copies of the journal are
+// no part of it.
 func fingerprint(w World) map[string]string {
 	all := map[string]string{}
 	for _, node := range w.Nodes() {
@@ -128,8 +129,11 @@ func fingerprint(w World) map[string]string {
 					switch {
 					case err != nil:
 						return nil //nolint:nilerr // it went while we looked
-					case rel == node+runsDir:
-						return nil // the lease lies in it
+					case strings.HasPrefix(rel, node+runsDir) && d.IsDir():
+						if filepath.Base(path) == "run" { // the copies of plans and journals
+							return fs.SkipDir
+						}
+						return nil
 					case strings.HasSuffix(rel, dataDir+"/member"), strings.HasPrefix(filepath.Base(path), "lease"):
 						return skip(d)
 					}

@@ -28,8 +28,8 @@ const (
 // that the cluster is proved healthy or that there is nothing to repair. It
 // tells when; never when it did not.
 func (x *run) repair(ctx context.Context) time.Time {
-	resume, refused, waits := false, 0, 0
-	for x.result.Tries < mostTries && ctx.Err() == nil {
+	resume, refused, waits, locked := false, 0, 0, 0
+	for x.result.Tries-locked < mostTries && ctx.Err() == nil {
 		if x.s.Patient {
 			x.world.Wait()
 		}
@@ -50,6 +50,9 @@ func (x *run) repair(ctx context.Context) time.Time {
 			}
 			args = []string{"apply", plan, "--confirm", x.World.Cluster()}
 		}
+		if locked > 0 && x.seats > 0 {
+			args = append(args, "--take-over") // as it says itself
+		}
 		a := x.try(ctx, args)
 		switch a.Exit {
 		case exitDone:
@@ -61,7 +64,11 @@ func (x *run) repair(ctx context.Context) time.Time {
 		case exitStopped, exitUnknown, exitInterrupted, exitKilled:
 			resume, refused = true, 0
 		case exitLocked:
-			after(time.Second, ctx.Done())
+			if locked++; locked > 20 {
+				x.breaks("the end: locked for ever, exits %v", x.result.Exits)
+				return time.Time{}
+			}
+			after(3*time.Second, ctx.Done())
 		case exitUsage:
 			if !resume {
 				x.breaks("exit 2 of %v: %s", args[0], oneLine(a.Stderr))

@@ -42,6 +42,7 @@ type run struct {
 	mu      sync.Mutex // of result.Broken
 	result  Result
 	state   string // XDG state folder of the operator
+	seats   int    // machines that were lost
 	clients map[string]*clientv3.Client
 	writer  *writer
 	watcher *watcher
@@ -105,6 +106,12 @@ func (x *run) breaks(format string, args ...any) {
 	defer x.mu.Unlock()
 	x.result.Broken = append(x.result.Broken, text)
 	x.Log("BROKEN %s", text)
+}
+
+// elsewhere goes on from another machine, which knows nothing of the first.
+func (x *run) elsewhere() {
+	x.seats++
+	x.state = filepath.Join(x.Dir, fmt.Sprintf("state-%d", x.seats+1))
 }
 
 // prepare cleans up after the last run and reads what must be kept.

@@ -17,6 +17,7 @@ const (
 	KillBoundary Kind = "kill-boundary"  // SIGKILL right after an event is durable
 	KillMiddle   Kind = "kill-middle"    // SIGKILL some time after a command was begun
 	TornJournal  Kind = "torn-journal"   // the same, and half a line at the journal's end
+	MachineLost  Kind = "machine-lost"   // the same, and somebody else goes on from another machine
 	Freeze       Kind = "freeze"         // SIGSTOP, and SIGCONT some time later
 	Terminate    Kind = "sigterm"        // once or twice
 	Hangup       Kind = "sighup"         // once or twice
@@ -36,7 +37,7 @@ const (
 )
 
 // ofOperator are the kinds that hit novatui's own process.
-var ofOperator = []Kind{KillBoundary, KillMiddle, TornJournal, Freeze, Terminate, Hangup, Interrupt, Second}
+var ofOperator = []Kind{KillBoundary, KillMiddle, TornJournal, MachineLost, Freeze, Terminate, Hangup, Interrupt, Second}
 
 // LabKinds and HostKinds are what can be done in the two worlds. A kind that is
 // named more than once comes more often.
@@ -152,7 +153,7 @@ func (s Scenario) fault(r *rand.Rand, kinds []Kind) Fault {
 			f.Twice = time.Duration(1+r.IntN(800)) * time.Millisecond
 		}
 		switch f.Kind {
-		case KillMiddle, TornJournal:
+		case KillMiddle, TornJournal, MachineLost:
 			f.Event = "command"
 		case KillBoundary:
 			f.After = 0

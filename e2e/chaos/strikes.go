@@ -19,7 +19,9 @@ type strikes struct {
 	all     []*strike
 	stageOf map[string]int
 	plan    string    // its file
+	id      string    // of the run under way
 	killed  bool      // by a strike, in this try
+	lost    bool      // the operator's machine is to be lost when it has
 	torn    bool      // the journal is to be torn when the process has ended
 	hurt    time.Time // when the last fault of a node was over; the future while one lasts
 	begun   time.Time // when the first fault struck
@@ -82,13 +84,16 @@ func (s *strikes) environment() []string {
 func (s *strikes) beginTry(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ctx, s.killed, s.torn = ctx, false, false
+	s.ctx, s.killed, s.torn, s.lost = ctx, false, false, false
 }
 
 // on is called with every event of the process.
 func (s *strikes) on(e Event, p *os.Process, beside *sync.WaitGroup, ended <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if e.Run != "" {
+		s.id = e.Run
+	}
 	stage, known := s.stageOf[e.Step]
 	for _, f := range s.all {
 		if f.struck || f.coming || f.Kind == KillBoundary || !known {
@@ -123,7 +128,7 @@ func (s *strikes) strike(f *strike, p *os.Process, ended <-chan struct{}) {
 	s.note(f)
 	s.run.Log("%s at %s %s", f.Kind, f.Event, f.step)
 	switch f.Kind {
-	case KillMiddle, TornJournal:
+	case KillMiddle, TornJournal, MachineLost:
 		_ = p.Kill() // it may have ended by itself
 	case Freeze:
 		_ = p.Signal(syscall.SIGSTOP)
@@ -148,7 +153,8 @@ func (s *strikes) note(f *strike) {
 	defer s.mu.Unlock()
 	f.struck = true
 	s.torn = s.torn || f.Kind == TornJournal
-	s.killed = s.killed || f.Kind == TornJournal || f.Kind == KillMiddle
+	s.lost = s.lost || f.Kind == MachineLost
+	s.killed = s.killed || f.Kind == TornJournal || f.Kind == MachineLost || f.Kind == KillMiddle
 	if s.begun.IsZero() {
 		s.begun = time.Now()
 	}
@@ -199,8 +205,9 @@ func (s *strikes) first() time.Time {
 // secondOne tries to resume, or to apply the same plan, beside the first one. As
 // long as that one lives it must get nothing.
 func (s *strikes) secondOne(ctx context.Context, f *strike, ended <-chan struct{}) {
-	args := []string{"resume"}
-	if s.mu.Lock(); f.Twice > 0 {
+	s.mu.Lock()
+	args := []string{"resume", s.id}
+	if f.Twice > 0 {
 		args = []string{"apply", s.plan, "--confirm", s.run.World.Cluster()}
 	}
 	s.mu.Unlock()
@@ -240,7 +247,10 @@ func (s *strikes) endTry(a Answer) (torn bool) {
 		}
 		f.coming = f.coming && f.struck
 	}
-	if !s.torn || a.Exit != exitKilled {
+	if s.lost && a.Exit == exitKilled {
+		s.run.elsewhere()
+	}
+	if !s.torn || s.lost || a.Exit != exitKilled {
 		return false
 	}
 	cut := 0
