@@ -1,6 +1,7 @@
 package remotetest
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"net"
@@ -161,7 +162,8 @@ func (p *Proxy) lead(in net.Conn) {
 	p.mu.Lock()
 	target := p.target
 	p.mu.Unlock()
-	out, err := net.Dial("tcp", target)
+	var dialer net.Dialer
+	out, err := dialer.DialContext(context.Background(), "tcp", target)
 	if err != nil {
 		reset(in)
 		return
