@@ -8,16 +8,21 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/novatui/novatui/e2e/chaos"
 )
 
-// The two programs of these tests, built once: the operator's, with the points
-// at which it can be killed, and the one that plays the lab. Under the race
-// detector the operator's is under it as well.
-var programs struct{ operator, lab string }
+// The two programs of these tests, built when they are first needed: the
+// operator's, with the points at which it can be killed, and the one that plays
+// the lab. Under the race detector the operator's is under it as well.
+var programs struct {
+	dir, operator, lab string
+	once               sync.Once
+	err                error
+}
 
 // What the tests on hosts have to do before and after all others (hosts_test.go).
 var (
@@ -31,8 +36,8 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int) {
-	dir, err := os.MkdirTemp("", "novatui-chaos-")
-	if err != nil {
+	var err error
+	if programs.dir, err = os.MkdirTemp("", "novatui-chaos-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -41,22 +46,32 @@ func run(m *testing.M) (code int) {
 			fmt.Fprintln(os.Stderr, "taking the hosts down:", err)
 			code = 1
 		}
-		_ = os.RemoveAll(dir) // a temporary folder of ours
+		_ = os.RemoveAll(programs.dir) // a temporary folder of ours
 	}()
-	programs.lab = filepath.Join(dir, "novatui")
-	programs.operator = programs.lab
-	builds := [][]string{{"build", "-tags", "faultpoints", "-o", programs.lab, "github.com/novatui/novatui/cmd/novatui"}}
-	if underRace {
-		programs.operator = filepath.Join(dir, "novatui-race")
-		builds = append(builds, []string{"build", "-race", "-tags", "faultpoints", "-o", programs.operator, "github.com/novatui/novatui/cmd/novatui"})
-	}
-	for _, args := range builds {
-		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "go %s: %v\n%s", strings.Join(args, " "), err, out)
-			return 1
-		}
-	}
 	return m.Run()
+}
+
+// build makes the programs.
+func build(t testing.TB) {
+	t.Helper()
+	programs.once.Do(func() {
+		programs.lab = filepath.Join(programs.dir, "novatui")
+		programs.operator = programs.lab
+		builds := [][]string{{"build", "-tags", "faultpoints", "-o", programs.lab, "github.com/novatui/novatui/cmd/novatui"}}
+		if underRace {
+			programs.operator = filepath.Join(programs.dir, "novatui-race")
+			builds = append(builds, []string{"build", "-race", "-tags", "faultpoints", "-o", programs.operator, "github.com/novatui/novatui/cmd/novatui"})
+		}
+		for _, args := range builds {
+			if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+				programs.err = fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+				return
+			}
+		}
+	})
+	if programs.err != nil {
+		t.Fatal(programs.err)
+	}
 }
 
 // campaign is which seeds to run, from the environment.
@@ -105,6 +120,7 @@ func chosen(t *testing.T) campaign {
 // TestChaos is the campaign in the lab, or in several labs at once
 // (NOVATUI_CHAOS_LABS). A lab is used as long as it ends well.
 func TestChaos(t *testing.T) {
+	build(t)
 	c := chosen(t)
 	for i := range c.worlds {
 		t.Run(fmt.Sprintf("lab-%d", i+1), func(t *testing.T) {

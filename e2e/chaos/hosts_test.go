@@ -43,6 +43,7 @@ const startTime = 8 * time.Minute
 // TestHosts is the campaign on real machines. Every fifth has the data on a file
 // system of its own, which somebody can fill.
 func TestHosts(t *testing.T) {
+	build(t)
 	ctx, cancel := context.WithTimeout(t.Context(), startTime)
 	defer cancel()
 	var err error
