@@ -51,7 +51,8 @@ run that gave no sign of life for 30 s.
 
 Every step is journalled before and after it. Ctrl-C (or SIGTERM, SIGHUP) stops
 at the next boundary between steps, a second one aborts at once; either way
-"novatui resume" goes on later. At the end a report is written.
+"novatui resume" goes on later. A long command that an abort (or a lost link, or
+a killed novatui) left behind goes on on its node, and resume waits for it. At the end a report is written.
 
 Output (-o): text (progress on stdout), json (one event a line on stdout, schema
 novatui/event/v1; words on stderr).

@@ -356,7 +356,11 @@ func TestAJobThatIsGoneIsAskedOfReality(t *testing.T) {
 				if !strings.HasPrefix(outcomes, "unknown;") {
 					t.Errorf("the journal says %q", outcomes)
 				}
-				s.touch("never") // whatever of the first is left ends
+				s.touch("never") // what is left of the first ends
+				s.until("the end of the first job", func() bool {
+					_, err := os.Stat(filepath.Join(job, "exit"))
+					return err == nil || name == "killed"
+				})
 			})
 		}
 	}
