@@ -37,7 +37,24 @@ func parseCert(c *CertFacts, text []byte) []*x509.Certificate {
 	for _, ip := range shown.IPAddresses {
 		c.SANs = append(c.SANs, ip.String())
 	}
+	c.Usages = usages(shown)
 	return certs
+}
+
+// usages are the extended key usages that TLS asks for (RFC 5280, 4.2.1.12).
+func usages(cert *x509.Certificate) []string {
+	var list []string
+	for _, u := range cert.ExtKeyUsage {
+		switch u {
+		case x509.ExtKeyUsageAny:
+			return nil
+		case x509.ExtKeyUsageServerAuth:
+			list = append(list, "server")
+		case x509.ExtKeyUsageClientAuth:
+			list = append(list, "client")
+		}
+	}
+	return list
 }
 
 func pemCerts(text []byte) ([]*x509.Certificate, error) {

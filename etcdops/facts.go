@@ -288,6 +288,9 @@ type CertFacts struct {
 	SANs      []string  `json:"sans,omitempty"`
 	NotBefore time.Time `json:"not_before"`
 	NotAfter  time.Time `json:"not_after"`
+	// Usages are what it may be shown as: server, client; none where it says
+	// nothing of that, or allows everything.
+	Usages []string `json:"usages,omitempty"`
 	// KeyMatches: the private key beside it belongs to it. Chain: the CA that
 	// the env file names signed it.
 	KeyMatches *bool  `json:"key_matches,omitempty"`

@@ -2,6 +2,8 @@ package diagnosis
 
 import (
 	"fmt"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,8 +94,60 @@ func (j *judge) checkCerts(c *nodeCase) {
 			j.fact(c, "cert-bad", "key", sure, "certs", cert.Path, cert.Path+": the key beside it is another certificate's")
 		case cert.ChainOK != nil && !*cert.ChainOK && !c.healthy:
 			j.fact(c, "cert-bad", "chain", sure, "certs", cert.Path, cert.Path+": not signed by the CA that etcd trusts; issuer "+cert.Issuer)
+		default:
+			j.checkCertFits(c, cert, sure)
 		}
 	}
+}
+
+// checkCertFits: a certificate that is valid, and not for what it is used for. A
+// member that takes part in a quorum proves that it is.
+func (j *judge) checkCertFits(c *nodeCase, cert etcdops.CertFacts, sure etcdops.Confidence) {
+	if c.healthy {
+		return
+	}
+	for _, usage := range neededUsages[cert.Use] {
+		if len(cert.Usages) > 0 && !slices.Contains(cert.Usages, usage) {
+			j.fact(c, "cert-bad", "usage", sure, "certs", cert.Path,
+				fmt.Sprintf("%s (%s): its key usage is %s, %s is needed", cert.Path, cert.Use, strings.Join(cert.Usages, ", "), usage))
+			return
+		}
+	}
+	urls := map[string][]string{"server": c.facts.Env.ClientURLs(), "peer": c.facts.Env.PeerURLs()}[cert.Use]
+	for _, s := range urls {
+		u, err := url.Parse(s)
+		if err != nil || u.Scheme != "https" || u.Hostname() == "" || slices.ContainsFunc(cert.SANs, func(san string) bool {
+			return coversHost(san, u.Hostname())
+		}) {
+			continue
+		}
+		sure = etcdops.Likely
+		if cert.Use == "server" {
+			sure = etcdops.Possible // clients may reach it by another name
+		}
+		j.fact(c, "cert-bad", "name", sure, "certs", cert.Path,
+			fmt.Sprintf("%s (%s): %s is not among its names (%s)", cert.Path, cert.Use, u.Hostname(), strings.Join(cert.SANs, ", ")))
+		return
+	}
+}
+
+// neededUsages: members are client and server to each other (etcd's transport
+// security guide); Go checks both.
+var neededUsages = map[string][]string{"peer": {"server", "client"}, "server": {"server"}, "client": {"client"}}
+
+// coversHost reports whether a name in a certificate is that of a host; a star
+// stands for one label (RFC 6125, 6.4.3).
+func coversHost(san, host string) bool {
+	if a, err := netip.ParseAddr(host); err == nil {
+		b, err := netip.ParseAddr(san)
+		return err == nil && a.Unmap() == b.Unmap()
+	}
+	san, host = strings.ToLower(strings.TrimSuffix(san, ".")), strings.ToLower(strings.TrimSuffix(host, "."))
+	if rest, ok := strings.CutPrefix(san, "*."); ok {
+		_, parent, ok := strings.Cut(host, ".")
+		return ok && parent == rest
+	}
+	return san == host
 }
 
 func (j *judge) checkDisk(c *nodeCase) {
@@ -193,9 +247,16 @@ func lastWith(r *run, key string) line {
 }
 
 // checkOwner: the data directory belongs to somebody else than the user that
-// the unit runs as (rke2 issue 6466: after a restore as root).
+// the unit runs as (rke2 issue 6466: after a restore as root), or its mode
+// leaves even its owner without access.
 func (j *judge) checkOwner(c *nodeCase) {
 	user, d := c.facts.Unit.User, c.facts.Data
+	if mode, err := strconv.ParseUint(d.Mode, 8, 32); err == nil && d.Exists && user != "" && user == d.Owner && user != "root" &&
+		mode&0o700 != 0o700 && !c.facts.Unit.Running() {
+		j.fact(c, "permission", "mode", etcdops.Likely, "disk", d.Mode,
+			fmt.Sprintf("%s: owner %s:%s, mode %s; the unit runs as %s", d.Path, d.Owner, d.Group, d.Mode, user))
+		return
+	}
 	if user == "" || user == "root" || user == "0" || !d.Exists || d.Owner == "" || d.Owner == user || c.facts.Unit.Running() {
 		return
 	}
