@@ -350,11 +350,16 @@ func (f *fake) plan(r backend.PlanRequest) engine.Plan {
 		}
 		return p
 	}
+	if r.Procedure == etcdops.ProcedureRollback {
+		return f.rollbackPlan(p, r)
+	}
 	p.Title = f.say("Rejoin etcd2 on "+node, "Пересобрать etcd2 на "+node)
 	p.Kept = f.say("Nothing is deleted: the broken data stay in /var/lib/etcd.novatui-1103.", "Ничего не удаляется: испорченные данные останутся в /var/lib/etcd.novatui-1103.")
 	p.NoReturn = f.say("the membership of etcd2 is removed; its old data can never join again", "etcd2 исключён из состава; его старые данные больше не войдут в кластер")
 	p.NoReturnStage = "remove"
+	p.WayBack = msg.M("rejoin.way-back")
 	if r.Procedure == etcdops.ProcedureRestore {
+		p.NoReturn, p.NoReturnStage, p.NoReturnCosts, p.WayBack = msg.M("restore.no-return"), "start", true, msg.M("restore.way-back")
 		p.Title = f.say("Restore the whole cluster (3 nodes) from a snapshot", "Восстановить весь кластер (3 узла) из снимка")
 		p.Lost = []msg.Msg{f.say("Everything written after the snapshot of 2026-11-03 11:03 (revision 300 912): 205 revisions are known.", "Всё, что записано после снимка 2026-11-03 11:03 (ревизия 300 912): известно 205 ревизий.")}
 		if f.state() == "one-down" {
@@ -369,6 +374,23 @@ func (f *fake) plan(r backend.PlanRequest) engine.Plan {
 		f.stage("env", "Point it at the cluster", "Направить в кластер", node, remote.Change, "novatui put-file /etc/etcd.env"),
 		f.stage("start", "Start it", "Запустить", node, remote.Change, "systemctl unmask etcd.service", "systemctl start --no-block etcd.service"),
 		f.stage("prove", "Prove it", "Доказать", "master-1", remote.Read, "etcdctl endpoint status --cluster -w json"),
+	}
+	return p
+}
+
+// rollbackPlan takes a full restore back whose new cluster was started.
+func (f *fake) rollbackPlan(p engine.Plan, r backend.PlanRequest) engine.Plan {
+	p.Undoes = r.Run
+	p.Title = f.say("Roll back run "+r.Run+" (Restore the whole cluster)", "Откатить запуск "+r.Run+" (Восстановить весь кластер)")
+	p.Kept = f.say("Nothing is deleted: the old data go back into place, the restored data stay beside them.", "Ничего не удаляется: старые данные вернутся на место, восстановленные останутся рядом.")
+	p.Lost = []msg.Msg{f.say("What clients wrote into the restored cluster is no longer served.", "Записанное клиентами в восстановленный кластер перестанет быть доступно.")}
+	p.NoReturn = f.say("A rollback repairs nothing. It ends where the run began: quorum is lost.", "Откат ничего не чинит. Он закончится там, где запуск начался: кворума нет.")
+	p.WayBack = msg.M("rollback.way-back")
+	p.Stages = []engine.Stage{
+		f.stage("stop", "Stop etcd everywhere", "Остановить etcd везде", "master-1", remote.Change, "systemctl stop etcd.service"),
+		f.stage("restored-aside", "Set the restored data aside", "Отложить восстановленные данные", "master-1", remote.Destroy, "mv -T /var/lib/etcd /var/lib/etcd.novatui-1104"),
+		f.stage("back", "Put the old data back", "Вернуть старые данные", "master-1", remote.Destroy, "mv -T /var/lib/etcd.novatui-1103 /var/lib/etcd"),
+		f.stage("prove", "Prove that all is as it was", "Доказать, что всё как было", "master-1", remote.Read, "etcdctl endpoint status --cluster -w json"),
 	}
 	return p
 }

@@ -21,7 +21,7 @@ import (
 
 func unfinished(f *fake) {
 	f.unfinished = []engine.RunInfo{{ID: "20261103-135500-rejoin-1", Title: f.say("Rejoin etcd2 on master-2", "Пересобрать etcd2 на master-2"),
-		Stage: f.say("Set its data aside", "Отставить данные"), Started: epoch.Add(-9 * time.Minute), Ended: epoch.Add(-8 * time.Minute), Outcome: engine.OutcomeStopped, Resumable: true}}
+		Stage: f.say("Set its data aside", "Отставить данные"), Started: epoch.Add(-9 * time.Minute), Ended: epoch.Add(-8 * time.Minute), Outcome: engine.OutcomeStopped, Resumable: true, Changed: true}}
 }
 
 func hostKey(f *fake) {
@@ -394,6 +394,37 @@ func TestUnfinishedRunIsOffered(t *testing.T) {
 	d.pass(time.Second)
 	d.press("down", "enter")
 	d.shows("DIAGNOSE")
+}
+
+// TestRollbackIsOffered beside resume, on the first screen and after a stop: its
+// plan is reviewed and typed for like any other.
+func TestRollbackIsOffered(t *testing.T) {
+	d := drive(t, "en", "one-down", 80, 24, unfinished)
+	d.pass(time.Second)
+	d.press("down", "down")
+	d.shows("Take that run back")
+	d.press("enter")
+	d.pass(time.Second)
+	d.shows("REVIEW", "Roll back run 20261103-135500-rejoin-1", "It ends where the run began")
+	if r := d.f.planned[len(d.f.planned)-1]; r.Procedure != etcdops.ProcedureRollback || r.Run != "20261103-135500-rejoin-1" || d.f.runs != 0 {
+		t.Fatalf("planned %+v, %d runs", r, d.f.runs)
+	}
+	d.press("enter")
+	d.write("nova-prod")
+	d.press("enter")
+	d.pass(time.Second)
+	if d.f.runs != 1 || d.f.approvals[0].Confirm != "nova-prod" {
+		t.Fatalf("%d runs, %+v", d.f.runs, d.f.approvals)
+	}
+	d.shows("RUNNING")
+
+	d = drive(t, "en", "one-down", 80, 24, func(f *fake) { f.ending = "failed" })
+	d.toExecute().pass(15 * time.Second)
+	d.press("down", "down")
+	d.shows("Take the run back")
+	d.press("enter")
+	d.pass(time.Second)
+	d.shows("REVIEW", "Roll back run")
 }
 
 // TestLooksAgainByItself: every ten seconds, also after a look that failed,

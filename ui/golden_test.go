@@ -41,6 +41,11 @@ var views = []struct {
 	{"review", "one-down", nil, func(d *driver) { d.toReview() }},
 	{"review-open", "one-down", nil, func(d *driver) { d.toReview().press("down", "down", "space") }},
 	{"review-restore", "quorum-lost", nil, func(d *driver) { d.toReview().press("enter") }},
+	{"review-rollback", "one-down", unfinished, func(d *driver) {
+		d.pass(time.Second)
+		d.press("down", "down", "enter")
+		d.pass(time.Second)
+	}},
 	{"commands", "one-down", nil, func(d *driver) { d.toReview().press("e") }},
 	{"confirm", "one-down", nil, func(d *driver) { d.toReview().press("enter"); d.write("nova-pr") }},
 	{"confirm-override", "one-down", nil, func(d *driver) {
@@ -57,7 +62,7 @@ var views = []struct {
 	{"report", "one-down", nil, func(d *driver) { d.toExecute().pass(15 * time.Second) }},
 	{"report-unproved", "one-down", func(f *fake) { f.ending = "failed" }, func(d *driver) {
 		d.toExecute().pass(15 * time.Second)
-		d.press("4", "down", "down", "down", "enter")
+		d.press("4", "down", "down", "down", "down", "enter")
 	}},
 	{"host-key", "one-down", hostKey, func(d *driver) { d.toDiagnose() }},
 	{"quit-running", "one-down", nil, func(d *driver) { d.toExecute().pass(2 * time.Second); d.press("q") }},

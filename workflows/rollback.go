@@ -144,6 +144,9 @@ func rollback(w *world, r Request) (engine.Plan, error) {
 		units = append(units, w.unitAsBefore(node)...)
 	}
 	p.Stage("back", msg.M("rollback.stage.back"), back...)
+	if len(back) > 0 {
+		p.Stage("data-back", msg.M("rollback.stage.data-back"), w.proveBack())
+	}
 	p.Stage("env", msg.M("rollback.stage.env"), each(u.on("env"), w.envBack)...)
 	p.Stage("units", msg.M("rollback.stage.units"), units...)
 	p.Stage("prove", msg.M("rollback.stage.prove"), w.proveAsBefore())

@@ -84,12 +84,13 @@ func (w *world) setRestoredAside(node string) engine.Step {
 	return s
 }
 
-// moveBack renames the old data into their place again. A directory that was
-// there and empty is made again, one that was not there stays away.
+// moveBack renames the old data into their place again. It is of effect Destroy
+// although nothing is deleted, as moveAside is: whose data the node starts with is
+// decided here, and asked for by the cluster's name. A directory that was there and empty is made again, one that was not there stays away.
 func (w *world) moveBack(node string) []engine.Step {
 	h, tag := w.host(node), w.undone.Request.Tag
 	s := engine.Step{
-		ID: "back/" + node, Node: node, Effect: remote.Change,
+		ID: "back/" + node, Node: node, Effect: remote.Destroy,
 		Title: msg.M("step.back.title", "node", node), Why: msg.M("step.back.why"), IfItFails: msg.M("step.back.fail"),
 		Guards: []engine.Guard{
 			w.guard("stopped-first", stoppedFirst(node)),
@@ -137,6 +138,24 @@ func (w *world) moveBack(node string) []engine.Step {
 	s.Do = runAll(s.Commands)
 	s.Verify = func(ctx context.Context, x *engine.Exec) error { return verified(s.Probe(ctx, x)) }
 	return []engine.Step{s}
+}
+
+// proveBack looks at all nodes at once before the first unit is let go: what each
+// move proved for itself must hold everywhere.
+func (w *world) proveBack() engine.Step {
+	return engine.Step{
+		ID: "data-back", Node: nodesOf(w.undone.Facts)[0], Effect: remote.Read,
+		Title: msg.M("guard.old-data-back.title"), Why: msg.M("step.data-back.why"), IfItFails: msg.M("step.back.fail"),
+		Do: func(ctx context.Context, x *engine.Exec) error {
+			if err := x.Refresh(ctx); err != nil {
+				return err
+			}
+			if said := w.oldDataBack(w.now()); said.result != engine.Pass {
+				return msg.Error{Msg: said.reason}
+			}
+			return nil
+		},
+	}
 }
 
 // envBack puts the env file back as it was, byte for byte; the one that the run

@@ -61,7 +61,7 @@ without a password on the nodes.`,
 	)
 	for _, c := range []*cobra.Command{
 		newDiagnose(p), newExplain(p), newPlan(p), newApply(p),
-		newRuns(p), newResume(p), newReport(p), newUnlock(p),
+		newRuns(p), newResume(p), newRollback(p), newReport(p), newUnlock(p),
 		newDrill(p), newLab(p),
 		newInfo(p), newVersion(p), newCompletion(p),
 	} {

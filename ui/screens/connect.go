@@ -27,6 +27,7 @@ type Connect struct {
 	asked      bool // the answer of Unfinished is there
 	choice     int  // among the unfinished run's choices
 	resuming   bool
+	undoing    bool // the plan of a rollback is being made
 }
 
 // link is the way to one node.
@@ -124,6 +125,11 @@ func (c *Connect) Update(m tea.Msg) tea.Cmd {
 			c.s.Flash(msg.M("ui.connect.unfinished-failed", "error", m.err.Error()))
 		}
 		return c.advance()
+	case rollbackPlanned:
+		if c.undoing && len(c.unfinished) > 0 && m.run == c.unfinished[0].ID {
+			c.undoing = false
+			return c.s.reviewRollback(m, func() { c.gone = true })
+		}
 	case Started:
 		if c.resuming {
 			c.resuming = false
@@ -219,7 +225,7 @@ func (c *Connect) Press(p keys.Press) tea.Cmd {
 	switch p.Action {
 	case keys.Up, keys.Down:
 		if len(c.unfinished) > 0 {
-			c.choice = 1 - c.choice
+			c.nextChoice(p.Action == keys.Down)
 			return nil
 		}
 		c.move(p.Action == keys.Down, n)
@@ -252,14 +258,18 @@ func (c *Connect) move(down bool, n int) {
 func (c *Connect) enter() tea.Cmd {
 	ready, _, open := c.count()
 	switch {
-	case ready == 0 || c.resuming:
+	case ready == 0 || c.resuming || c.undoing:
 		return nil
-	case len(c.unfinished) == 0 || c.choice == 1:
+	case len(c.unfinished) == 0 || c.chosen() == "diagnose":
 		return c.diagnose()
 	case open > 0:
 		return nil
 	}
 	run := c.unfinished[0]
+	if c.chosen() == "rollback" {
+		c.undoing = true
+		return c.s.planRollback(run.ID)
+	}
 	c.s.Open(overlay.NewConfirm(c.s.Kit, msg.M("ui.connect.resume-title"), func(w int) []string {
 		return text.Wrap(c.s.P.T("ui.connect.resume-text", "what", run.Title), min(w, readable))
 	}, nil, func([]string) tea.Cmd {
@@ -398,12 +408,15 @@ func (c *Connect) unfinishedLines(w int) []string {
 	}
 	out := c.s.para(theme.Warn, msg.M("ui.connect.unfinished", "what", run.Title, "stage", run.Stage,
 		"age", c.s.P.Ago(c.s.Now().Sub(last)), "run", run.ID), w, 3)
-	for i, id := range []string{"ui.connect.choice.resume", "ui.connect.choice.diagnose"} {
+	for i, name := range c.choices() {
 		token := theme.Plain
 		if i == c.choice {
 			token = theme.Accent
 		}
-		out = append(out, c.s.cursor(i == c.choice)+c.s.T.S(token, text.Cut(c.s.P.T(id), w-2)))
+		out = append(out, c.s.cursor(i == c.choice)+c.s.T.S(token, text.Cut(c.s.P.T("ui.connect.choice."+name), w-2)))
+	}
+	if c.undoing {
+		out = append(out, c.s.T.Status(theme.Busy, theme.Accent, c.s.P.T("ui.report.planning")))
 	}
 	if c.resuming {
 		out = append(out, c.s.T.Status(theme.Busy, theme.Accent, c.s.P.T("ui.connect.resuming")))

@@ -42,6 +42,7 @@ type Execute struct {
 	result    engine.Result
 	reporting bool
 	resuming  bool
+	undoing   bool // the plan of a rollback is being made
 	choice    int
 
 	live     etcdops.Facts
@@ -193,6 +194,10 @@ func (e *Execute) Update(m tea.Msg) tea.Cmd {
 		if m.run == e.run.ID() && e.reporting {
 			e.reporting = false
 			return e.showReport(m)
+		}
+	case rollbackPlanned:
+		if e.undoing && m.run == e.run.ID() {
+			return e.reviewRollback(m)
 		}
 	case Started:
 		if e.resuming {

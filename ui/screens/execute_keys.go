@@ -261,6 +261,9 @@ func (e *Execute) choices() []choice {
 	if e.result.Outcome != engine.OutcomeRefused && e.result.Outcome != engine.OutcomeLocked {
 		list = append(list, choice{msg.M("ui.stopped.retry"), msg.M("ui.stopped.retry-note"), e.resume})
 	}
+	if e.canRollBack() {
+		list = append(list, choice{msg.M("rollback.choice"), msg.M("rollback.choice-note"), e.rollBack})
+	}
 	list = append(list,
 		choice{msg.M("ui.stopped.details"), msg.M("ui.stopped.details-note"), func() tea.Cmd { return e.pressMore(keys.Evidence) }},
 		choice{msg.M("ui.stopped.report"), msg.M("ui.stopped.report-note"), e.report},

@@ -69,6 +69,8 @@ func (e *Execute) Lines(w, h int) []string {
 func (e *Execute) head(w int) []string {
 	s := e.s
 	switch {
+	case e.undoing:
+		return s.para(theme.Accent, msg.M("ui.report.planning"), w, 2)
 	case e.resuming:
 		return s.para(theme.Accent, msg.M("ui.connect.resuming"), w, 2)
 	case e.reporting:

@@ -137,7 +137,7 @@ func (r *Report) start() tea.Cmd {
 	}
 	r.planning = true
 	t := list[min(r.todo, len(list)-1)]
-	req := backend.PlanRequest{Procedure: t.Procedure, Nodes: t.Nodes}
+	req := backend.PlanRequest{Procedure: t.Procedure, Nodes: t.Nodes, Run: t.Run}
 	run := r.run
 	return r.s.Do(func(ctx context.Context) tea.Msg {
 		plan, err := r.s.Back.Plan(ctx, req)

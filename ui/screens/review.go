@@ -247,7 +247,7 @@ func (r *Review) stakes(w int) []string {
 	out := s.para(theme.Plain, msg.M("ui.confirm.nodes", "nodes", r.plan.Nodes, "n", len(r.plan.Nodes)), w, 2)
 	out = append(out, s.para(theme.Plain, r.plan.Kept, w, 3)...)
 	out = append(out, r.losses(w)...)
-	return append(out, s.para(theme.Warn, r.noReturn(), w, 2)...)
+	return append(out, r.wayBack(w)...)
 }
 
 func (r *Review) losses(w int) []string {
@@ -261,12 +261,16 @@ func (r *Review) losses(w int) []string {
 	return out
 }
 
-// noReturn says from where there is no way back.
-func (r *Review) noReturn() msg.Msg {
-	for i, st := range r.plan.Stages {
-		if st.ID == r.plan.NoReturnStage && st.ID != "" {
-			return msg.M("ui.review.noreturn", "at", i+1, "stage", st.Title, "why", r.plan.NoReturn)
+// wayBack says how the run is taken back, after which stage there is no way back,
+// and why.
+func (r *Review) wayBack(w int) []string {
+	why := r.plan.NoReturn
+	if at := r.plan.NoReturnAt(); at > 0 {
+		args := []any{"at", at, "stage", r.plan.Stages[at-1].Title, "why", r.plan.NoReturn}
+		if why = msg.M("rollback.no-return", args...); r.plan.NoReturnCosts {
+			why = msg.M("rollback.no-return-costs", args...)
 		}
 	}
-	return r.plan.NoReturn
+	out := r.s.para(theme.Warn, why, w, 3)
+	return append(out, r.s.para(theme.Plain, r.plan.WayBack, w, 2)...)
 }

@@ -38,7 +38,7 @@ func (r *Review) Lines(w, h int) []string {
 	}
 	stakes := s.para(theme.Plain, r.plan.Kept, w, 2)
 	stakes = append(stakes, r.losses(w)...)
-	stakes = append(stakes, s.para(theme.Warn, r.noReturn(), w, 2)...)
+	stakes = append(stakes, r.wayBack(w)...)
 	guards := r.guardSummary(w)
 	room := h - len(head) - len(stakes) - len(guards) - 3
 	if room < 3 {
@@ -126,9 +126,12 @@ func (r *Review) stageLine(i int, st engine.Stage, titles, w int) string {
 	}
 	line := r.s.cursor(i == r.at) + t.S(theme.Dim, text.Right(fmt.Sprint(i+1), 2)+" ") +
 		t.S(token, text.Left(r.s.P.S(st.Title), titles)) + "  "
-	if st.ID == r.plan.NoReturnStage && st.ID != "" {
+	switch {
+	case st.ID == r.plan.NoReturnStage && st.ID != "" && r.plan.NoReturnCosts:
+		line += t.S(theme.Warn, r.s.P.T("rollback.stage-costs")) + "  "
+	case st.ID == r.plan.NoReturnStage && st.ID != "":
 		line += t.S(theme.Warn, r.s.P.T("ui.review.noreturn-here")) + "  "
-	} else if st.Destroys() {
+	case st.Destroys():
 		line += t.S(theme.Bad, r.s.P.T("ui.review.destroys")) + "  "
 	}
 	n, short := r.summary(st)

@@ -100,7 +100,10 @@ func Start(ctx context.Context, o Options) (*Run, error) {
 	if !r.plan.FactsAt.After(r.now()) { // otherwise a clock was set
 		r.facts.whole, r.facts.collected = r.plan.FactsAt, r.plan.FactsAt
 	}
-	findings, err := r.admitPlan(ctx)
+	var findings []Finding
+	if err = r.checkUndone(o.Dir, false); err == nil {
+		findings, err = r.admitPlan(ctx)
+	}
 	if err == nil && !r.dry {
 		err = r.create(o.openJournal)
 	}
@@ -154,6 +157,9 @@ func (r *Run) restore(ctx context.Context, o Options) error {
 		return err
 	}
 	if err := CheckFresh(stored, r.plan); err != nil {
+		return err
+	}
+	if err := r.checkUndone(o.Dir, true); err != nil {
 		return err
 	}
 	r.state = Replay(journal.events)
