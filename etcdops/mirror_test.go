@@ -86,7 +86,7 @@ func TestMirroredListsWhatIsARun(t *testing.T) {
 		"var/lib/novatui/20261104-140314/run/c/plan.json":       "{}",
 		"var/lib/novatui/20261104-140314/run/d d/plan.json":     "{}",
 		"var/lib/novatui/20261104-140314/run/d d/journal.jsonl": "x",
-		"var/lib/novatui/lease": "x",
+		"var/lib/novatui/lease":                                 "x",
 	})})
 	out, exit := onHere(t, h.MirrorList(), nil)
 	all := ParseMirrored([]byte(out))

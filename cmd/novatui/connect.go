@@ -33,6 +33,7 @@ type session struct {
 	facts   etcdops.Facts
 	verdict etcdops.Verdict
 	looked  bool
+	reached map[string]bool // nodes that were connected to
 }
 
 // openSession reads the inventory and makes a session that asks its questions
@@ -51,7 +52,7 @@ func (p *program) openSession(ctx context.Context) (*session, error) {
 }
 
 func (p *program) newSession(cluster inventory.Cluster, asker remote.Asker, warn func(node string, text msg.Msg)) *session {
-	s := &session{p: p, cluster: cluster, fresh: map[string]remote.Conn{}}
+	s := &session{p: p, cluster: cluster, fresh: map[string]remote.Conn{}, reached: map[string]bool{}}
 	s.pool = ssh.NewPool(ssh.New(ssh.Options{Asker: asker, Warn: warn}), cluster.Nodes)
 	s.collector = etcdops.NewCollector(configOf(cluster), cluster.Nodes, s)
 	return s
@@ -136,6 +137,9 @@ func (s *session) Connect(ctx context.Context, name string, progress func(phase 
 	}
 	_, err = s.pool.Connect(ctx, n, func(ph remote.Phase) { progress(string(ph)) })
 	if err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.reached[name] = true
 		return nil
 	}
 	var known *ssh.Error

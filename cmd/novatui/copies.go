@@ -63,4 +63,3 @@ func (s *session) withCopies(ctx context.Context, f etcdops.Facts, plan engine.P
 	}
 	return f
 }
-

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -169,13 +170,25 @@ func (d *desk) remind(told map[string]bool) {
 	}
 }
 
-// Unfinished implements backend.Backend.
-func (d *desk) Unfinished(context.Context) ([]engine.RunInfo, error) {
-	return d.p.resumable(d.cluster), nil
+// Unfinished implements backend.Backend: those of this machine, and those that
+// the nodes know of which are connected by now.
+func (d *desk) Unfinished(ctx context.Context) ([]engine.RunInfo, error) {
+	here := d.p.resumable(d.cluster)
+	nodes := d.connected()
+	if len(nodes) == 0 {
+		return here, nil
+	}
+	all := d.lookElsewhere(ctx, nodes, "").merge(here)
+	return slices.DeleteFunc(all, func(r engine.RunInfo) bool { return !r.Resumable && r.Holder == nil }), nil
 }
 
 // ResumeRun implements backend.Backend.
 func (d *desk) ResumeRun(ctx context.Context, id string) (backend.Run, engine.Plan, error) {
+	if nodes := d.connected(); len(nodes) > 0 {
+		if err := d.adopt(ctx, d.lookElsewhere(ctx, nodes, id), id, false); err != nil {
+			return nil, engine.Plan{}, err
+		}
+	}
 	stored, _, err := engine.LoadRun(d.p.runsDir(), id)
 	if err != nil {
 		return nil, stored, fmt.Errorf("reading run %s: %w", id, err)

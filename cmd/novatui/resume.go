@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/novatui/novatui/inventory"
+	"github.com/novatui/novatui/remote"
 	"github.com/novatui/novatui/workflows"
 	"github.com/novatui/novatui/workflows/engine"
 )
@@ -25,6 +28,9 @@ func newResume(p *program) *cobra.Command {
 are done stay done; of every other step reality is asked first whether it took
 effect, so that nothing is done twice that must not be. Without RUN: the newest
 resumable run of this cluster.
+
+A run that was begun on another machine is taken from the copies of its plan and
+journal on the nodes: the one that goes furthest and can be proved to be whole.
 
 What was confirmed when the run began still holds. The cluster file must
 describe the same cluster. When somebody else holds the cluster it is refused
@@ -51,31 +57,17 @@ func (p *program) resume(ctx context.Context, args []string, f applyFlags) error
 	if err != nil {
 		return err
 	}
-	cluster, err := p.inventory()
-	if err != nil {
-		return err
-	}
-	id := ""
-	if len(args) == 1 {
-		id = args[0]
-	} else if runs := p.resumable(cluster); len(runs) > 0 {
-		id = runs[0].ID
-	} else {
-		return usagef("novatui runs lists what there is", "no run of cluster %s can be resumed", cluster.Name)
-	}
-	stored, _, err := engine.LoadRun(p.runsDir(), id)
-	if errors.Is(err, fs.ErrNotExist) {
-		return usagef("novatui runs lists what there is", "no run %q", id)
-	}
-	if err != nil {
-		return fmt.Errorf("reading run %s: %w", id, err)
-	}
 	s, err := p.openSession(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := sameCluster(stored, s.cluster); err != nil {
+	named := ""
+	if len(args) == 1 {
+		named = args[0]
+	}
+	id, stored, err := s.toResume(ctx, named, approval.TakeOver)
+	if err != nil {
 		return err
 	}
 	run, plan, err := s.resume(ctx, id, stored, approval)
@@ -83,6 +75,54 @@ func (p *program) resume(ctx context.Context, args []string, f applyFlags) error
 		return p.notStarted(err)
 	}
 	return s.finish(ctx, run, plan, format == "json")
+}
+
+// toResume finds the run to go on with, by its name or the newest, here and on
+// the nodes, and makes sure that this machine has what is known of it.
+func (s *session) toResume(ctx context.Context, id string, takeOver bool) (string, engine.Plan, error) {
+	p := s.p
+	h := s.lookElsewhere(ctx, s.cluster.Nodes, id)
+	p.sayUnasked(h)
+	if id == "" {
+		runs := slices.DeleteFunc(h.merge(p.resumable(s.cluster)), func(r engine.RunInfo) bool { return !r.Resumable && !r.Active })
+		if len(runs) == 0 {
+			return "", engine.Plan{}, usagef("novatui runs lists what there is", "no run of cluster %s can be resumed", s.cluster.Name)
+		}
+		id = runs[0].ID
+	}
+	if err := s.adopt(ctx, h, id, takeOver); err != nil {
+		return id, engine.Plan{}, p.notStarted(err)
+	}
+	if f, ok := h.found[id]; ok {
+		p.say("%s", p.t("cmd.handover.adopted", "run", id, "nodes", strings.Join(f.Info.Nodes, ", "),
+			"done", f.Info.Done, "left", f.Info.Left, "unknown", len(f.Info.Unknown)))
+	}
+	stored, _, err := engine.LoadRun(p.runsDir(), id)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && h.bad[id] != nil:
+		return id, stored, fmt.Errorf("run %s is only on the nodes: %w", id, h.bad[id])
+	case errors.Is(err, fs.ErrNotExist):
+		return id, stored, usagef("novatui runs lists what there is", "no run %q", id)
+	case err != nil:
+		return id, stored, fmt.Errorf("reading run %s: %w", id, err)
+	}
+	return id, stored, sameCluster(stored, s.cluster)
+}
+
+// sayUnasked names the nodes whose copies of runs are not known, and the copies
+// that cannot be used.
+func (p *program) sayUnasked(h handover) {
+	if names := slices.Sorted(maps.Keys(h.failed)); len(names) > 0 {
+		p.say("%s", p.t("cmd.handover.unasked", "nodes", strings.Join(names, ", ")))
+	}
+	for _, id := range slices.Sorted(maps.Keys(h.bad)) {
+		p.say("%s", p.t("cmd.handover.bad", "run", id, "error", remote.Clean(h.bad[id].Error())))
+	}
+	for _, id := range slices.Sorted(maps.Keys(h.found)) {
+		if f := h.found[id]; len(f.Bad)+len(f.Differ) > 0 {
+			p.say("%s", p.t("cmd.handover.differ", "run", id, "nodes", strings.Join(slices.Concat(f.Bad, f.Differ), ", ")))
+		}
+	}
 }
 
 // resumable lists the runs of a cluster that can be resumed, newest first. A

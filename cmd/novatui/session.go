@@ -105,7 +105,7 @@ func (s *session) options(plan engine.Plan, approval engine.Approval) engine.Opt
 		Plan: plan, Conns: s, Dir: s.p.runsDir(), Approval: approval,
 		Version: currentVersion().Version, OnEvent: onEvent, Lease: s.lease(approval.TakeOver),
 		Mirror: workflows.Mirrors{Nodes: s.cluster.Nodes, Tag: plan.Tag},
-		Jobs: etcdops.NewJobs(s.cluster.Nodes, plan.Tag),
+		Jobs:   etcdops.NewJobs(s.cluster.Nodes, plan.Tag),
 	}
 }
 

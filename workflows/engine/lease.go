@@ -41,6 +41,8 @@ type LockedError struct {
 	Nodes []string
 	// Stale: it was not renewed for so long that it may be taken over.
 	Stale bool
+	// Ours: it was taken with this very folder of runs.
+	Ours bool
 	// Lost: the cluster was ours, and was taken over meanwhile.
 	Lost bool
 }

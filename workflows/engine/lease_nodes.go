@@ -130,9 +130,11 @@ func (h *nodeHeld) prepare(holder Holder) error {
 	return nil
 }
 
+func (l LocalLease) seatFile() string { return filepath.Join(l.Dir, ".locks", "seat") }
+
 // seat names the folder of the runs by a random number that is kept in it.
 func (l LocalLease) seat() (string, error) {
-	path := filepath.Join(l.Dir, ".locks", "seat")
+	path := l.seatFile()
 	b, err := os.ReadFile(path)
 	if s := strings.TrimSpace(string(b)); err == nil && len(s) == 32 {
 		return s, nil
@@ -297,13 +299,20 @@ func (l NodeLease) locked(answers []answer) *LockedError {
 // result names the nodes that did not answer.
 func (l NodeLease) Holder(ctx context.Context) (*LockedError, []string) {
 	answers := ask(ctx, l.Nodes, l.Keeper.Look)
+	seat, _ := os.ReadFile(l.Local.seatFile()) // without one, none is ours
 	var silent []string
 	for _, a := range answers {
 		if a.err != nil {
 			silent = append(silent, a.node)
 		}
 	}
-	return l.locked(answers), silent
+	held := l.locked(answers)
+	for _, a := range answers {
+		if held != nil && a.err == nil && a.seen.Token == held.Token && len(seat) > 0 {
+			held.Ours = held.Ours || recordOf(a.seen).Seat == strings.TrimSpace(string(seat))
+		}
+	}
+	return held, silent
 }
 
 // Break takes a lease away from the nodes that it was seen on, for whoever is

@@ -50,6 +50,16 @@ type RunInfo struct {
 	Undoes, UndoneBy string
 	RolledBack       bool
 	Begun            bool // a step of it was begun
+	// Done and Left count the steps that are done and those that are not;
+	// Unknown are those of which nobody knows. Events is the number of the last
+	// event, which tells the longer of two copies.
+	Done, Left int
+	Unknown    []string
+	Events     uint64
+	// Nodes are those that have the newest copy; empty when this machine has it.
+	// Holder is who runs it on another machine now.
+	Nodes  []string
+	Holder *LockedError
 }
 
 // Problem is a folder among the runs that cannot be read as one.
@@ -95,20 +105,32 @@ func loadInfo(dir, id string) (RunInfo, error) {
 	if err != nil {
 		return RunInfo{}, err
 	}
+	holder, held := LocalLease{Dir: dir}.Holder(plan.Cluster)
+	return infoOf(dir, id, plan, events, held && holder.Run == id), nil
+}
+
+// infoOf is a run in short, from its plan and events.
+func infoOf(dir, id string, plan Plan, events []Event, active bool) RunInfo {
 	s := Replay(events)
 	info := RunInfo{
 		ID: id, Dir: filepath.Join(dir, id), Procedure: plan.Procedure, Cluster: plan.Cluster,
 		Environment: plan.Environment, Title: plan.Title, Started: s.Started, Ended: s.Ended,
 		Outcome: s.Outcome, Error: s.Error, Changed: s.Changed, Version: s.Version,
-		Undoes: plan.Undoes, Begun: s.Begun,
+		Undoes: plan.Undoes, Begun: s.Begun, Active: active, Unknown: s.Unknown(), Events: s.LastSeq,
 	}
 	for _, stage := range plan.Stages {
 		if stage.ID == s.Stage {
 			info.Stage = stage.Title
 		}
+		for _, step := range stage.Steps {
+			switch status := s.Step(step.ID).Status; {
+			case status.Finished():
+				info.Done++
+			case status != StatusUnknown:
+				info.Left++
+			}
+		}
 	}
-	holder, held := LocalLease{Dir: dir}.Holder(plan.Cluster)
-	info.Active = held && holder.Run == id
 	switch {
 	case info.Active:
 		info.Outcome = ""
@@ -118,7 +140,7 @@ func loadInfo(dir, id string) (RunInfo, error) {
 		info.Outcome = OutcomeStopped
 	}
 	info.Resumable = !info.Active && s.Outcome != OutcomeDone
-	return info, nil
+	return info
 }
 
 // LoadRun reads the plan (data only: it must be built again before it can run)
@@ -150,17 +172,26 @@ func loadRun(dir, id string) (Plan, decoded, error) {
 		return Plan{}, decoded{}, fmt.Errorf("run %s: %w: larger than %d bytes", id, ErrJournal, maxJournal)
 	}
 	d, err := decodeJournal(f)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = d.of(plan, id)
+	}
+	if err != nil {
 		return Plan{}, d, fmt.Errorf("run %s: %w", id, err)
-	case len(d.events) == 0:
-		return Plan{}, d, fmt.Errorf("run %s: %w: it is empty, so the run never began", id, ErrJournal)
-	case d.events[0].Run != id:
-		return Plan{}, d, fmt.Errorf("run %s: %w: it belongs to run %q", id, ErrJournal, d.events[0].Run)
-	case d.events[0].Hash != plan.Hash:
-		return Plan{}, d, fmt.Errorf("run %s: %w: it belongs to another plan", id, ErrJournal)
 	}
 	return plan, d, nil
+}
+
+// of proves that a journal is that of a run with a plan.
+func (d decoded) of(plan Plan, id string) error {
+	switch {
+	case len(d.events) == 0:
+		return fmt.Errorf("%w: it is empty, so the run never began", ErrJournal)
+	case d.events[0].Run != id:
+		return fmt.Errorf("%w: it belongs to run %q", ErrJournal, d.events[0].Run)
+	case d.events[0].Hash != plan.Hash:
+		return fmt.Errorf("%w: it belongs to another plan", ErrJournal)
+	}
+	return nil
 }
 
 // loadPlan reads a plan as data and proves that it is the one that was
