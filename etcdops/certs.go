@@ -45,13 +45,11 @@ func parseCert(c *CertFacts, text []byte) []*x509.Certificate {
 func usages(cert *x509.Certificate) []string {
 	var list []string
 	for _, u := range cert.ExtKeyUsage {
-		switch u {
-		case x509.ExtKeyUsageAny:
+		if u == x509.ExtKeyUsageAny {
 			return nil
-		case x509.ExtKeyUsageServerAuth:
-			list = append(list, "server")
-		case x509.ExtKeyUsageClientAuth:
-			list = append(list, "client")
+		}
+		if word := map[x509.ExtKeyUsage]string{x509.ExtKeyUsageServerAuth: "server", x509.ExtKeyUsageClientAuth: "client"}[u]; word != "" {
+			list = append(list, word)
 		}
 	}
 	return list

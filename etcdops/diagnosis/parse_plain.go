@@ -65,10 +65,16 @@ func (l *line) parseCapnslog(rest string) {
 	if colon := strings.Index(l.msg, ": "); colon > 0 && !strings.ContainsAny(l.msg[:colon], " \"") {
 		l.caller, l.msg = l.msg[:colon], l.msg[colon+2:]
 	}
-	if l.caller == "etcdserver" && strings.HasPrefix(strings.TrimPrefix(l.msg, "re"), "starting member ") {
-		if m := startsMember.FindStringSubmatch(l.msg); m != nil {
-			l.fields = append(l.fields, field{"local-member-id", m[1]}, field{"cluster-id", m[2]})
-		}
+	l.nameItself()
+}
+
+// nameItself takes the ids out of the line in which etcd up to 3.4 names itself.
+func (l *line) nameItself() {
+	if l.caller != "etcdserver" || !strings.HasPrefix(strings.TrimPrefix(l.msg, "re"), "starting member ") {
+		return
+	}
+	if m := startsMember.FindStringSubmatch(l.msg); m != nil {
+		l.fields = append(l.fields, field{"local-member-id", m[1]}, field{"cluster-id", m[2]})
 	}
 }
 
