@@ -20,43 +20,63 @@ import (
 // command that lost its operator may be running. torn: the journal's last line
 // is gone, so "never begun" proves nothing.
 func claimsHold(ctx context.Context, w World, j journal, clients map[string]*clientv3.Client, torn bool) []string {
-	said, begun := j.claims(), j.begun()
-	untouched := func(id string) bool { // surely never begun, where the plan has it at all
-		return !begun[id] && (said[id] == never || said[id] == notDone) && !torn
-	}
-	var broken []string
-	wrong := func(step, format string, args ...any) {
-		broken = append(broken, fmt.Sprintf("D: %s of %s is %s in the journal, and ", step, filepath.Base(j.dir), said[step])+fmt.Sprintf(format, args...))
-	}
+	c := &claims{world: w, clients: clients, journal: j, said: j.claims(), begun: j.begun(), torn: torn}
 	for _, s := range j.plan.steps() {
 		kind, node := kindOf(s.id)
 		switch kind {
 		case "aside":
-			asides, _ := filepath.Glob(w.Path(node, dataDir+asideEnd+j.plan.Tag))
-			inside, _ := filepath.Glob(w.Path(node, dataDir+"/novatui-"+j.plan.Tag))
-			there := len(asides)+len(inside) > 0
-			if said[s.id] == done && !there && !empty(w, node) {
-				wrong(s.id, "nothing was set aside")
-			} else if untouched(s.id) && there {
-				wrong(s.id, "something was set aside: %v", append(asides, inside...))
-			}
+			c.aside(s.id, node)
 		case "stop":
-			if said[s.id] == done && untouched("start/"+node) {
-				if running, err := w.Running(ctx, node); err == nil && running {
-					wrong(s.id, "etcd runs there")
-				}
-			}
+			c.stopped(ctx, s.id, node)
 		case "env":
-			if said[s.id] == done && !envSays(w, node, j.plan) {
-				wrong(s.id, "the env file does not say so")
+			if c.said[s.id] == done && !envSays(w, node, j.plan) {
+				c.wrong(s.id, "the env file does not say so")
 			}
 		case "remove":
-			if untouched("add/" + node) {
-				broken = append(broken, membership(ctx, w, s.id, said[s.id], node, clients, wrong)...)
-			}
+			c.membership(ctx, s.id, node)
 		}
 	}
-	return broken
+	return c.broken
+}
+
+// claims is one comparison of a journal with the nodes.
+type claims struct {
+	world   World
+	clients map[string]*clientv3.Client
+	journal journal
+	said    map[string]claim
+	begun   map[string]bool
+	torn    bool
+	broken  []string
+}
+
+func (c *claims) wrong(step, format string, args ...any) {
+	c.broken = append(c.broken, fmt.Sprintf("D: %s of %s is %s in the journal, and ", step, filepath.Base(c.journal.dir), c.said[step])+fmt.Sprintf(format, args...))
+}
+
+// untouched: the step surely was never begun, where the plan has it at all.
+func (c *claims) untouched(step string) bool {
+	return !c.begun[step] && (c.said[step] == never || c.said[step] == notDone) && !c.torn
+}
+
+func (c *claims) aside(step, node string) {
+	asides, _ := filepath.Glob(c.world.Path(node, dataDir+asideEnd+c.journal.plan.Tag))
+	inside, _ := filepath.Glob(c.world.Path(node, dataDir+"/novatui-"+c.journal.plan.Tag))
+	there := len(asides)+len(inside) > 0
+	if c.said[step] == done && !there && !empty(c.world, node) {
+		c.wrong(step, "nothing was set aside")
+	} else if c.untouched(step) && there {
+		c.wrong(step, "something was set aside: %v", append(asides, inside...))
+	}
+}
+
+func (c *claims) stopped(ctx context.Context, step, node string) {
+	if c.said[step] != done || !c.untouched("start/"+node) {
+		return
+	}
+	if running, err := c.world.Running(ctx, node); err == nil && running {
+		c.wrong(step, "etcd runs there")
+	}
 }
 
 // String names a claim.
@@ -81,18 +101,19 @@ func envSays(w World, node string, p Plan) bool {
 	return bytes.Contains(b, []byte(asideEnd[1:]+p.Tag))
 }
 
-// membership asks the healthy members whether a node's member was removed.
-func membership(ctx context.Context, w World, step string, said claim, node string, clients map[string]*clientv3.Client, wrong func(string, string, ...any)) []string {
-	if said == unknown {
-		return nil
+// membership asks the other members whether a node's member was removed.
+func (c *claims) membership(ctx context.Context, step, node string) {
+	said := c.said[step]
+	if said == unknown || !c.untouched("add/"+node) {
+		return
 	}
-	own := fmt.Sprintf("etcd%s", strings.TrimPrefix(node, "master-"))
-	for _, other := range w.Nodes() {
+	own := "etcd" + strings.TrimPrefix(node, "master-")
+	for _, other := range c.world.Nodes() {
 		if other == node {
 			continue
 		}
 		asking, cancel := context.WithTimeout(ctx, 3*time.Second)
-		list, err := clients[other].MemberList(asking)
+		list, err := c.clients[other].MemberList(asking)
 		cancel()
 		if err != nil {
 			continue // it has no quorum for now
@@ -101,15 +122,11 @@ func membership(ctx context.Context, w World, step string, said claim, node stri
 		for _, m := range list.Members {
 			names = append(names, m.Name)
 		}
-		switch listed := slices.Contains(names, own); {
-		case said == done && listed:
-			wrong(step, "the members are %v", names)
-		case said == never && !listed:
-			wrong(step, "the members are %v", names)
+		if listed := slices.Contains(names, own); said == done && listed || said == never && !listed {
+			c.wrong(step, "the members are %v", names)
 		}
-		return nil
+		return
 	}
-	return nil
 }
 
 // wayBack checks promise B for one run: before its first step that destroys was
@@ -190,7 +207,7 @@ func soundSnapshot(file string) (sum string, err error) {
 	}
 	db, err := bolt.Open(file, 0o600, &bolt.Options{ReadOnly: true, Timeout: time.Second})
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("opening it: %w", err)
 	}
 	defer func() { _ = db.Close() }()
 	return digest(b), db.View(func(tx *bolt.Tx) error {

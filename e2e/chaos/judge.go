@@ -200,33 +200,16 @@ func healthy(ctx context.Context, w World, clients map[string]*clientv3.Client) 
 	var o outside
 	revision := int64(0)
 	for i, node := range w.Nodes() {
-		asking, cancel := context.WithTimeout(ctx, 5*time.Second)
-		defer cancel()
-		c := clients[node]
-		got, err := c.Get(asking, "health", clientv3.WithCountOnly())
-		if err != nil {
-			return o, fmt.Errorf("%s does not serve: %w", node, err)
-		}
-		list, err := c.MemberList(asking)
-		if err != nil {
-			return o, fmt.Errorf("%s gives no members: %w", node, err)
-		}
-		var members []string
-		own := false
-		for _, m := range list.Members {
-			members = append(members, fmt.Sprintf("%s %x learner=%v", m.Name, m.ID, m.IsLearner))
-			own = own || m.ID == got.Header.MemberId && !m.IsLearner && m.Name != ""
-		}
-		slices.Sort(members)
+		seen, at, err := member(ctx, node, clients[node], len(w.Nodes()))
 		switch {
-		case len(members) != len(w.Nodes()) || !own:
-			return o, fmt.Errorf("%s, member %x, has the members %v", node, got.Header.MemberId, members)
-		case i > 0 && (got.Header.ClusterId != o.cluster || !slices.Equal(members, o.members)):
-			return o, fmt.Errorf("%s is in cluster %x with %v, the first in %x with %v", node, got.Header.ClusterId, members, o.cluster, o.members)
+		case err != nil:
+			return o, err
+		case i > 0 && (seen.cluster != o.cluster || !slices.Equal(seen.members, o.members)):
+			return o, fmt.Errorf("%s is in cluster %x with %v, the first in %x with %v", node, seen.cluster, seen.members, o.cluster, o.members)
 		}
-		o.cluster, o.members = got.Header.ClusterId, members
-		if revision == 0 || got.Header.Revision < revision {
-			revision = got.Header.Revision
+		o = seen
+		if revision == 0 || at < revision {
+			revision = at
 		}
 	}
 	hashes := map[uint32][]string{}
@@ -244,6 +227,32 @@ func healthy(ctx context.Context, w World, clients map[string]*clientv3.Client) 
 		return o, fmt.Errorf("hashes at revision %d: %v", revision, hashes)
 	}
 	return o, nil
+}
+
+// member looks at one member, and gives its revision too.
+func member(ctx context.Context, node string, c *clientv3.Client, voters int) (outside, int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	got, err := c.Get(ctx, "health", clientv3.WithCountOnly())
+	if err != nil {
+		return outside{}, 0, fmt.Errorf("%s does not serve: %w", node, err)
+	}
+	list, err := c.MemberList(ctx)
+	if err != nil {
+		return outside{}, 0, fmt.Errorf("%s gives no members: %w", node, err)
+	}
+	o := outside{cluster: got.Header.ClusterId}
+	own, learner := false, false
+	for _, m := range list.Members {
+		o.members = append(o.members, fmt.Sprintf("%s %x learner=%v", m.Name, m.ID, m.IsLearner))
+		own = own || m.ID == got.Header.MemberId && m.Name != ""
+		learner = learner || m.IsLearner
+	}
+	slices.Sort(o.members)
+	if len(o.members) != voters || !own || learner {
+		return o, 0, fmt.Errorf("%s, member %x, has the members %v", node, got.Header.MemberId, o.members)
+	}
+	return o, got.Header.Revision, nil
 }
 
 // wanted is what must be in the cluster at the end.
@@ -271,25 +280,12 @@ func (k wanted) wrongKeys(node string, have map[string]string, writes []write, c
 		}
 	}
 	for key, all := range byKey {
-		allowed := map[string]bool{} // what may be there; "" is nothing
-		allowed[k.base[key]] = true
-		for _, w := range all {
-			if w.acked && (w.cluster == cluster || !k.exact) {
-				clear(allowed)
-				for _, v := range all { // what was not acknowledged may have come later
-					allowed[digest([]byte(v.value))] = !v.acked
-				}
-				allowed[digest([]byte(w.value))] = true
-			} else if !w.acked {
-				allowed[digest([]byte(w.value))] = true
-			}
-		}
-		if got := have[key]; !allowed[got] {
-			if got == "" {
-				lost = append(lost, key)
-			} else {
-				other = append(other, key)
-			}
+		switch got := have[key]; {
+		case k.allowed(key, all, cluster)[got]:
+		case got == "":
+			lost = append(lost, key)
+		default:
+			other = append(other, key)
 		}
 	}
 	for key := range have {
@@ -305,6 +301,24 @@ func (k wanted) wrongKeys(node string, have map[string]string, writes []write, c
 		}
 	}
 	return broken
+}
+
+// allowed are the digests that a key may have at the end, after these writes to
+// it; "" is that it is not there.
+func (k wanted) allowed(key string, writes []write, cluster uint64) map[string]bool {
+	allowed := map[string]bool{k.base[key]: true}
+	for _, w := range writes {
+		if w.acked && (w.cluster == cluster || !k.exact) {
+			clear(allowed)
+			for _, v := range writes { // what was not acknowledged may have come later
+				allowed[digest([]byte(v.value))] = !v.acked
+			}
+			allowed[digest([]byte(w.value))] = true
+		} else if !w.acked {
+			allowed[digest([]byte(w.value))] = true
+		}
+	}
+	return allowed
 }
 
 // survivorKeys reads what a member without a leader has.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,70 +25,99 @@ const (
 	exitKilled      = -1
 )
 
-// repair does what an operator does by the exit statuses, until novatui says
-// that the cluster is proved healthy or that there is nothing to repair. It
-// tells when; never when it did not.
+// operator is somebody who goes by the exit statuses.
+type operator struct {
+	*run
+	resume                 bool // next; otherwise begin anew
+	refused, waits, locked int
+}
+
+// repair does what an operator does until novatui says that the cluster is
+// proved healthy or that there is nothing to repair. It tells when; never when
+// it did not.
 func (x *run) repair(ctx context.Context) time.Time {
-	resume, refused, waits, locked := false, 0, 0, 0
-	for x.result.Tries-locked < mostTries && ctx.Err() == nil {
+	o := &operator{run: x}
+	for x.result.Tries-o.locked < mostTries && ctx.Err() == nil {
 		if x.s.Patient {
 			x.world.Wait()
 		}
-		args := []string{"resume"}
-		if !resume {
-			plan, end := x.begin(ctx)
-			if end {
-				x.result.Outcome = "healthy"
-				return time.Now()
-			}
-			if plan == "" {
-				if waits++; waits > 40 {
-					x.breaks("the end: for 40 looks there was no plan")
-					return time.Time{}
-				}
-				after(time.Second, ctx.Done())
-				continue
-			}
-			args = []string{"apply", plan, "--confirm", x.World.Cluster()}
+		args, end := o.next(ctx)
+		if end {
+			return time.Now()
 		}
-		if locked > 0 && x.seats > 0 {
-			args = append(args, "--take-over") // as it says itself
-		}
-		a := x.try(ctx, args)
-		switch a.Exit {
-		case exitDone:
-			x.result.Outcome = "proved"
-			if o, err := x.atOnce(ctx); err != nil {
-				x.breaks("E: novatui said proved, and %v (%+v)", err, o.members)
-			}
-			return a.Ended
-		case exitStopped, exitUnknown, exitInterrupted, exitKilled:
-			resume, refused = true, 0
-		case exitLocked:
-			if locked++; locked > 20 {
-				x.breaks("the end: locked for ever, exits %v", x.result.Exits)
+		if args == nil {
+			if o.waits++; o.waits > 40 {
+				x.breaks("the end: for 40 looks there was no plan")
 				return time.Time{}
-			}
-			after(3*time.Second, ctx.Done())
-		case exitUsage:
-			if !resume {
-				x.breaks("exit 2 of %v: %s", args[0], oneLine(a.Stderr))
-				return time.Time{}
-			}
-			resume = false // it never began
-		case exitFailed, exitRefused:
-			x.world.Wait() // what the operator cannot mend mends itself
-			if refused++; !resume || refused > 2 {
-				resume = false
 			}
 			after(time.Second, ctx.Done())
-		default:
-			x.breaks("exit %d is not in the contract: %s", a.Exit, oneLine(a.Stderr))
+			continue
+		}
+		a := x.try(ctx, args)
+		if a.Exit == exitDone {
+			x.result.Outcome = "proved"
+			if seen, err := x.atOnce(ctx); err != nil {
+				x.breaks("E: novatui said proved, and %v (%+v)", err, seen.members)
+			}
+			return a.Ended
+		}
+		if !o.learn(ctx, a) {
 			return time.Time{}
 		}
 	}
 	x.breaks("the end: not repaired after %d tries, exits %v", x.result.Tries, x.result.Exits)
 	return time.Time{}
+}
+
+// next is what to call now; nothing when there is no plan. end: the cluster is
+// healthy.
+func (o *operator) next(ctx context.Context) (args []string, end bool) {
+	args = []string{"resume"}
+	if !o.resume {
+		plan, end := o.begin(ctx)
+		if end {
+			o.result.Outcome = "healthy"
+			return nil, true
+		}
+		if plan == "" {
+			return nil, false
+		}
+		args = []string{"apply", plan, "--confirm", o.World.Cluster()}
+	}
+	if o.locked > 0 && o.seats > 0 {
+		args = append(args, "--take-over") // as it says itself
+	}
+	return args, false
+}
+
+// learn draws the conclusions from an exit status; false: there are none.
+func (o *operator) learn(ctx context.Context, a Answer) bool {
+	switch a.Exit {
+	case exitStopped, exitUnknown, exitInterrupted, exitKilled:
+		o.resume, o.refused = true, 0
+	case exitLocked:
+		if o.locked++; o.locked > 20 {
+			o.breaks("the end: locked for ever, exits %v", o.result.Exits)
+			return false
+		}
+		after(3*time.Second, ctx.Done())
+	case exitUsage:
+		if !o.resume {
+			o.breaks("E: exit 2: %s", oneLine(a.Stderr))
+			return false
+		}
+		o.resume = false // it never began
+	case exitFailed, exitRefused:
+		o.world.Wait() // what the operator cannot mend mends itself
+		if o.refused++; o.refused > 2 {
+			o.resume = false
+		}
+		after(time.Second, ctx.Done())
+	default:
+		o.breaks("E: exit %d is not in the contract: %s", a.Exit, oneLine(a.Stderr))
+		return false
+	}
+	return true
 }
 
 // atOnce looks at the cluster right after novatui said that it is healthy. When
@@ -202,7 +232,10 @@ func (x *run) try(ctx context.Context, args []string) Answer {
 		for _, b := range claimsHold(ctx, x.World, j, x.clients, torn) {
 			x.breaks("%s", b)
 		}
-		if says := j.saysDone(); (a.Exit == exitDone) != says && !torn && a.Exit != exitKilled {
+		// Killed after its last word, it is done all the same, and there is
+		// nothing to resume.
+		says, may := j.saysDone(), slices.Contains([]int{exitDone, exitKilled, exitUsage}, a.Exit)
+		if !torn && (a.Exit == exitDone && !says || says && !may) {
 			x.breaks("D: exit %d, and that the journal says done is %v", a.Exit, says)
 		}
 	}

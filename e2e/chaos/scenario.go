@@ -39,6 +39,9 @@ const (
 // ofOperator are the kinds that hit novatui's own process.
 var ofOperator = []Kind{KillBoundary, KillMiddle, TornJournal, MachineLost, Freeze, Terminate, Hangup, Interrupt, Second}
 
+// inMiddle are the kinds that kill novatui while a command runs.
+var inMiddle = []Kind{KillMiddle, TornJournal, MachineLost}
+
 // LabKinds and HostKinds are what can be done in the two worlds. A kind that is
 // named more than once comes more often.
 var (
@@ -152,12 +155,10 @@ func (s Scenario) fault(r *rand.Rand, kinds []Kind) Fault {
 		if r.IntN(2) == 0 {
 			f.Twice = time.Duration(1+r.IntN(800)) * time.Millisecond
 		}
-		switch f.Kind {
-		case KillMiddle, TornJournal, MachineLost:
+		if slices.Contains(inMiddle, f.Kind) {
 			f.Event = "command"
-		case KillBoundary:
-			f.After = 0
-			if f.Event == "command" {
+		} else if f.Kind == KillBoundary {
+			if f.After = 0; f.Event == "command" {
 				f.Event = "step-intent"
 			}
 		}

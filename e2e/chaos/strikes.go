@@ -239,11 +239,7 @@ func (s *strikes) endTry(a Answer) (torn bool) {
 	defer s.mu.Unlock()
 	for _, f := range s.all {
 		if f.Kind == KillBoundary && f.coming && !f.struck && a.Exit == exitKilled && !s.killed {
-			f.struck = true
-			if s.begun.IsZero() {
-				s.begun = a.Ended
-			}
-			s.run.Log("%s at %s %s", f.Kind, f.Event, f.step)
+			s.boundary(f, a.Ended)
 		}
 		f.coming = f.coming && f.struck
 	}
@@ -263,6 +259,15 @@ func (s *strikes) endTry(a Answer) (torn bool) {
 		s.run.Log("tearing the journal: %v", err)
 	}
 	return true
+}
+
+// boundary notes that novatui killed itself where it was told to.
+func (s *strikes) boundary(f *strike, at time.Time) {
+	f.struck = true
+	if s.begun.IsZero() {
+		s.begun = at
+	}
+	s.run.Log("%s at %s %s", f.Kind, f.Event, f.step)
 }
 
 // report is how each fault came out.
