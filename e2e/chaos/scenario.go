@@ -46,7 +46,7 @@ var inMiddle = []Kind{KillMiddle, TornJournal, MachineLost}
 // named more than once comes more often.
 var (
 	LabKinds = []Kind{
-		KillBoundary, KillBoundary, KillMiddle, KillMiddle, KillMiddle, TornJournal, Freeze, Terminate, Hangup,
+		KillBoundary, KillBoundary, KillMiddle, KillMiddle, KillMiddle, TornJournal, MachineLost, Freeze, Terminate, Hangup,
 		Interrupt, Second, Reset, Refuse, Hole, Slow, EtcdKill,
 	}
 	HostKinds = []Kind{
