@@ -28,9 +28,14 @@ type desk struct {
 	mu    sync.Mutex
 	plans map[string]engine.Plan // of the runs begun here, by run
 	runs  []*engine.Run
+	// over is the token of the lease that the next run may take over.
+	over string
 }
 
-var _ backend.Backend = (*desk)(nil)
+var (
+	_ backend.Backend = (*desk)(nil)
+	_ backend.Taker   = (*desk)(nil)
+)
 
 func newDesk(s *session, questions *questionDesk, drill string) *desk {
 	return &desk{session: s, questions: questions, drill: drill, plans: map[string]engine.Plan{}}
@@ -118,6 +123,7 @@ func (d *desk) Start(ctx context.Context, p engine.Plan, a engine.Approval) (bac
 	if err != nil {
 		return nil, err
 	}
+	a.TakeOver = d.takesOver()
 	run, err := engine.Start(detached(ctx), d.options(plan, a))
 	if err != nil {
 		return nil, err
@@ -182,10 +188,27 @@ func (d *desk) Unfinished(ctx context.Context) ([]engine.RunInfo, error) {
 	return slices.DeleteFunc(all, func(r engine.RunInfo) bool { return !r.Resumable && r.Holder == nil }), nil
 }
 
+// TakeOver implements backend.Taker.
+func (d *desk) TakeOver(seen *engine.LockedError) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.over = seen.Token
+}
+
+// takesOver says once whether a lease may be taken over: a stale one only.
+func (d *desk) takesOver() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	over := d.over != ""
+	d.over = ""
+	return over
+}
+
 // ResumeRun implements backend.Backend.
 func (d *desk) ResumeRun(ctx context.Context, id string) (backend.Run, engine.Plan, error) {
+	approval := engine.Approval{TakeOver: d.takesOver()}
 	if nodes := d.connected(); len(nodes) > 0 {
-		if err := d.adopt(ctx, d.lookElsewhere(ctx, nodes, id), id, false); err != nil {
+		if err := d.adopt(ctx, d.lookElsewhere(ctx, nodes, id), id, approval.TakeOver); err != nil {
 			return nil, engine.Plan{}, err
 		}
 	}
@@ -196,7 +219,7 @@ func (d *desk) ResumeRun(ctx context.Context, id string) (backend.Run, engine.Pl
 	if err := sameCluster(stored, d.cluster); err != nil {
 		return nil, stored, err
 	}
-	run, plan, err := d.resume(ctx, id, stored, engine.Approval{})
+	run, plan, err := d.resume(ctx, id, stored, approval)
 	if err != nil {
 		return nil, plan, err
 	}

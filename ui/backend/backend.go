@@ -48,6 +48,14 @@ type Backend interface {
 	Save(ctx context.Context, name string, content []byte) (path string, err error)
 }
 
+// Taker is a Backend that can take the cluster over from somebody who holds it
+// and gives no sign of life.
+type Taker interface {
+	// TakeOver lets the next Start or ResumeRun take the lease that was seen
+	// over, and answers at once.
+	TakeOver(seen *engine.LockedError)
+}
+
 // Run is an execution under way or ended; FromEngine makes one of the engine's.
 // No method but Wait blocks.
 type Run interface {

@@ -83,14 +83,19 @@ func (c *Connect) Place() msg.Msg { return msg.Msg{} }
 
 // Init implements Screen: all nodes at once.
 func (c *Connect) Init() tea.Cmd {
-	cmds := []tea.Cmd{c.s.Do(func(ctx context.Context) tea.Msg {
-		runs, err := c.s.Back.Unfinished(ctx)
-		return unfinishedRuns{runs: runs, err: err}
-	})}
+	cmds := []tea.Cmd{c.ask()}
 	for _, l := range c.links {
 		cmds = append(cmds, c.open(l))
 	}
 	return tea.Batch(cmds...)
+}
+
+// ask asks for the runs that did not end.
+func (c *Connect) ask() tea.Cmd {
+	return c.s.Do(func(ctx context.Context) tea.Msg {
+		runs, err := c.s.Back.Unfinished(ctx)
+		return unfinishedRuns{runs: runs, err: err}
+	})
 }
 
 func (c *Connect) open(l *link) tea.Cmd {
@@ -117,6 +122,11 @@ func (c *Connect) Update(m tea.Msg) tea.Cmd {
 			l.done, l.err, l.took = true, m.err, c.s.Now().Sub(l.started)
 			c.showFirstFailure()
 		}
+		if ready, _, open := c.count(); open == 0 && ready > 0 && !c.gone {
+			// Now the nodes can be asked as well, for runs of other machines.
+			c.asked = false
+			return c.ask()
+		}
 		return c.advance()
 	case unfinishedRuns:
 		c.asked = true
@@ -142,7 +152,7 @@ func (c *Connect) Update(m tea.Msg) tea.Cmd {
 // begin goes from a resumed run to its screen.
 func (c *Connect) begin(m Started) tea.Cmd {
 	if m.Err != nil {
-		c.s.Open(refusal(c.s, msg.M("ui.connect.resume-failed"), m.Err))
+		c.s.Open(refused(c.s, msg.M("ui.connect.resume-failed"), m.Err, c.resume))
 		return nil
 	}
 	c.gone, c.unfinished = true, nil
@@ -272,14 +282,18 @@ func (c *Connect) enter() tea.Cmd {
 	}
 	c.s.Open(overlay.NewConfirm(c.s.Kit, msg.M("ui.connect.resume-title"), func(w int) []string {
 		return text.Wrap(c.s.P.T("ui.connect.resume-text", "what", run.Title), min(w, readable))
-	}, nil, func([]string) tea.Cmd {
-		c.resuming = true
-		return c.s.Do(func(ctx context.Context) tea.Msg {
-			r, plan, err := c.s.Back.ResumeRun(ctx, run.ID)
-			return Started{Run: r, Plan: plan, Err: err}
-		})
-	}))
+	}, nil, func([]string) tea.Cmd { return c.resume() }))
 	return nil
+}
+
+// resume goes on with the unfinished run.
+func (c *Connect) resume() tea.Cmd {
+	id := c.unfinished[0].ID
+	c.resuming = true
+	return c.s.Do(func(ctx context.Context) tea.Msg {
+		r, plan, err := c.s.Back.ResumeRun(ctx, id)
+		return Started{Run: r, Plan: plan, Err: err}
+	})
 }
 
 // details opens the error of the chosen node in full.
@@ -408,6 +422,13 @@ func (c *Connect) unfinishedLines(w int) []string {
 	}
 	out := c.s.para(theme.Warn, msg.M("ui.connect.unfinished", "what", run.Title, "stage", run.Stage,
 		"age", c.s.P.Ago(c.s.Now().Sub(last)), "run", run.ID), w, 3)
+	if len(run.Nodes) > 0 {
+		out = append(out, c.s.para(theme.Plain, msg.M("ui.connect.unfinished-elsewhere", "nodes", run.Nodes,
+			"done", run.Done, "left", run.Left, "unknown", len(run.Unknown)), w, 2)...)
+	}
+	if run.Holder != nil {
+		out = append(out, c.s.para(theme.Warn, engine.Explain(run.Holder), w, 3)...)
+	}
 	for i, name := range c.choices() {
 		token := theme.Plain
 		if i == c.choice {

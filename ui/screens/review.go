@@ -24,6 +24,7 @@ type Review struct {
 	at       int
 	open     map[int]bool
 	starting bool
+	given    engine.Approval // what was typed
 	again    bool
 }
 
@@ -53,7 +54,7 @@ func (r *Review) Update(m tea.Msg) tea.Cmd {
 		}
 		r.starting = false
 		if m.Err != nil {
-			r.s.Open(refusal(r.s, msg.M("ui.review.not-started"), m.Err))
+			r.s.Open(refused(r.s, msg.M("ui.review.not-started"), m.Err, func() tea.Cmd { return r.start(r.given) }))
 			return nil
 		}
 		r.s.BackTo(StepDiagnose)
@@ -233,7 +234,7 @@ func (r *Review) confirm() tea.Cmd {
 }
 
 func (r *Review) start(a engine.Approval) tea.Cmd {
-	r.starting = true
+	r.starting, r.given = true, a
 	plan := r.plan
 	return r.s.Do(func(ctx context.Context) tea.Msg {
 		run, err := r.s.Back.Start(ctx, plan, a)
