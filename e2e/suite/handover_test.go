@@ -123,10 +123,11 @@ func TestHandOverOfBadCopies(t *testing.T) {
 	t.Parallel()
 	w := newLab(t)
 	w.operator = programs.lab
-	c := named(t, "stop")
+	c := named(t, "corrupt-db")
 	before := c.Break(t, w)
 	file := suite.Plan(t, w, suite.Diagnose(t, w))
-	if a := w.Novatui(t.Context(), []string{"NOVATUI_KILL_AT=step-intent:restart/" + w.nodes[1]}, "apply", file, "--confirm", "nova-lab"); a.Exit == 0 {
+	points := suite.Boundaries(t, file)
+	if a := w.Novatui(t.Context(), []string{"NOVATUI_KILL_AT=" + points[len(points)/2]}, "apply", file, "--confirm", "nova-lab"); a.Exit == 0 {
 		t.Fatal("it was not killed")
 	}
 	run := onlyRun(t, w)

@@ -145,7 +145,7 @@ func (m *mirror) wait(ctx context.Context, n *copyOn, pause time.Duration) bool 
 	for {
 		m.mu.Lock()
 		behind := !n.plan || n.at < m.size
-		now := m.closing || pause == 0 && n.at < m.urgent
+		now := m.closing || pause == 0 && (!n.plan || n.at < m.urgent) // the plan goes at once
 		changed, closing := m.changed, m.closing
 		m.mu.Unlock()
 		switch {
