@@ -268,29 +268,23 @@ func (k wanted) wrongKeys(node string, have map[string]string, writes []write, c
 	for _, w := range writes {
 		byKey[w.key] = append(byKey[w.key], w)
 	}
-	var lost, other, extra []string
-	for key, value := range k.base {
-		if len(byKey[key]) > 0 || k.skip != "" && strings.HasPrefix(key, k.skip) {
-			continue
-		}
-		if got, ok := have[key]; !ok {
-			lost = append(lost, key)
-		} else if got != value {
-			other = append(other, key)
-		}
+	all := maps.Clone(have)
+	maps.Copy(all, k.base)
+	for key := range byKey {
+		all[key] = ""
 	}
-	for key, all := range byKey {
-		switch got := have[key]; {
-		case k.allowed(key, all, cluster)[got]:
-		case got == "":
+	var lost, other, extra []string
+	for key := range all {
+		_, known := k.base[key]
+		got, there := have[key]
+		switch known = known || len(byKey[key]) > 0; {
+		case !known && !k.exact, k.skip != "" && strings.HasPrefix(key, k.skip), known && k.allowed(key, byKey[key], cluster)[got]:
+		case !known:
+			extra = append(extra, key)
+		case !there:
 			lost = append(lost, key)
 		default:
 			other = append(other, key)
-		}
-	}
-	for key := range have {
-		if _, ok := k.base[key]; !ok && k.exact && len(byKey[key]) == 0 {
-			extra = append(extra, key)
 		}
 	}
 	var broken []string
