@@ -216,20 +216,10 @@ func (w *world) unitAsBefore(node string) []engine.Step {
 			w.guard("identity", w.identityHolds([]string{node})),
 		},
 	}
-	var commands []remote.Command
-	if held && (!was.Masked() || wasUp(was)) {
-		commands = append(commands, h.Release())
-	}
-	switch {
-	case wasUp(was):
+	if wasUp(was) {
 		s.Title = msg.M("step.unit-up.title", "node", node)
-		commands = append(commands, h.ResetFailed(), h.StartNoBlock())
-		if held && was.Masked() {
-			commands = append(commands, h.HoldDown())
-		}
-	case restarted:
-		commands = append(commands, h.StopUnit())
 	}
+	commands := unitCommands(h, was, held)
 	if len(commands) == 0 {
 		return nil // it was down and masked before
 	}
@@ -259,6 +249,24 @@ func (w *world) unitAsBefore(node string) []engine.Step {
 		})
 	}
 	return []engine.Step{s}
+}
+
+// unitCommands lead back to a unit as it was. held: the run held it down;
+// otherwise it restarted it.
+func unitCommands(h etcdops.Host, was etcdops.UnitFacts, held bool) []remote.Command {
+	var commands []remote.Command
+	if held && (!was.Masked() || wasUp(was)) {
+		commands = append(commands, h.Release())
+	}
+	switch {
+	case wasUp(was) && held && was.Masked():
+		return append(commands, h.ResetFailed(), h.StartNoBlock(), h.HoldDown())
+	case wasUp(was):
+		return append(commands, h.ResetFailed(), h.StartNoBlock())
+	case !held:
+		return append(commands, h.StopUnit())
+	}
+	return commands
 }
 
 // proveAsBefore ends every rollback: it waits until everything that the run had
@@ -305,6 +313,14 @@ func (w *world) asBefore(f etcdops.Facts, v etcdops.Verdict) (held []msg.Msg, mi
 		held = append(held, msg.M("proof.rollback.data-untouched"))
 	}
 	held = append(held, msg.M("proof.rollback.env"), msg.M("proof.rollback.units"))
+	members, missing := w.membersAsBefore(f, v)
+	return append(held, members...), missing
+}
+
+// membersAsBefore: who was healthy is, in the same cluster, and who was not is
+// named.
+func (w *world) membersAsBefore(f etcdops.Facts, v etcdops.Verdict) (held []msg.Msg, missing msg.Msg) {
+	u := w.undone
 	var up, down []string
 	for _, was := range u.Verdict.Members {
 		if was.Node == "" {

@@ -76,23 +76,7 @@ func (p *program) rollback(ctx context.Context, id string, f applyFlags) error {
 	if err != nil {
 		return p.notUndone(err)
 	}
-	blocked := blocking(plan, approval.Overrides)
-	unconfirmed := plan.Destroys() && approval.Confirm != plan.Cluster
-	switch {
-	case f.dry && format == "json" && len(blocked) == 0:
-		return writeJSON(p.stdout, plan)
-	case format == "text" && (f.dry || unconfirmed || len(blocked) > 0):
-		if err := writePlanText(p.stdout, plan, p.msgs()); err != nil {
-			return err
-		}
-	}
-	if len(blocked) > 0 {
-		return p.refuse(plan.Procedure, blocked)
-	}
-	if f.dry {
-		return nil
-	}
-	if err := p.confirmed(plan, approval, false); err != nil {
+	if err := p.showRollback(plan, approval, f.dry, format); err != nil || f.dry {
 		return err
 	}
 	run, err := engine.Start(detached(ctx), s.options(plan, approval))
@@ -100,6 +84,25 @@ func (p *program) rollback(ctx context.Context, id string, f applyFlags) error {
 		return p.notStarted(err)
 	}
 	return s.finish(ctx, run, plan, format == "json")
+}
+
+// showRollback prints the plan where it is asked for or cannot run yet, and
+// refuses it where a guard blocks or the cluster's name was not given.
+func (p *program) showRollback(plan engine.Plan, approval engine.Approval, dry bool, format string) error {
+	blocked := blocking(plan, approval.Overrides)
+	unconfirmed := plan.Destroys() && approval.Confirm != plan.Cluster
+	switch {
+	case dry && format == "json" && len(blocked) == 0:
+		return writeJSON(p.stdout, plan)
+	case format == "text" && (dry || unconfirmed || len(blocked) > 0):
+		if err := writePlanText(p.stdout, plan, p.msgs()); err != nil {
+			return err
+		}
+	}
+	if len(blocked) > 0 {
+		return p.refuse(plan.Procedure, blocked)
+	}
+	return p.confirmed(plan, approval, dry)
 }
 
 // notUndone explains why there is no plan to take a run back: in our words where

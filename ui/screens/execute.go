@@ -195,15 +195,8 @@ func (e *Execute) Update(m tea.Msg) tea.Cmd {
 			e.reporting = false
 			return e.showReport(m)
 		}
-	case rollbackPlanned:
-		if e.undoing && m.run == e.run.ID() {
-			return e.reviewRollback(m)
-		}
-	case Started:
-		if e.resuming {
-			e.resuming = false
-			return e.goOn(m)
-		}
+	case rollbackPlanned, Started:
+		return e.after(m)
 	}
 	return nil
 }

@@ -82,3 +82,20 @@ func (e *Execute) reviewRollback(m rollbackPlanned) tea.Cmd {
 	e.s.BackTo(StepDiagnose)
 	return e.s.Push(NewReview(e.s, m.plan.plan, m.plan.req))
 }
+
+// after goes on from the stopped run: to the run as it was resumed, or to the
+// review of its rollback.
+func (e *Execute) after(m tea.Msg) tea.Cmd {
+	switch m := m.(type) {
+	case rollbackPlanned:
+		if e.undoing && m.run == e.run.ID() {
+			return e.reviewRollback(m)
+		}
+	case Started:
+		if e.resuming {
+			e.resuming = false
+			return e.goOn(m)
+		}
+	}
+	return nil
+}
