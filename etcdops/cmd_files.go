@@ -93,14 +93,6 @@ func (h Host) CheckEnv(values map[string]string) (remote.Command, error) {
 	return c, firstErr(err, validatePath(h.EnvFile()))
 }
 
-// RestoreEnv puts the env file of FILE.novatui-TAG back. Nothing to put back
-// is no error.
-func (h Host) RestoreEnv(tag string) (remote.Command, error) {
-	c := h.script("restore-env.sh", remote.Change, fileTimeout,
-		msg.M("command.restore-env", "path", h.EnvFile()), h.EnvFile(), h.EnvFile()+"."+asideInfix+tag)
-	return c, firstErr(validateTag(tag), validatePath(h.EnvFile()))
-}
-
 func envArgs(values map[string]string) ([]string, error) {
 	names := make([]string, 0, len(values))
 	for name := range values {
