@@ -197,6 +197,10 @@ func (x *run) call(ctx context.Context, args ...string) suite.Answer {
 // when it has ended.
 func (x *run) try(ctx context.Context, args []string) Answer {
 	x.result.Tries++
+	settled := true
+	if n := len(x.result.Exits); n > 0 {
+		settled = !slices.Contains([]int{exitKilled, exitUnknown, exitInterrupted}, x.result.Exits[n-1])
+	}
 	limited, cancel := context.WithTimeout(ctx, tryLimit)
 	defer cancel()
 	before := fingerprint(x.World)
@@ -219,7 +223,8 @@ func (x *run) try(ctx context.Context, args []string) Answer {
 	}
 	switch a.Exit {
 	case exitFailed, exitUsage, exitRefused, exitLocked:
-		if diff := differences(before, fingerprint(x.World)); len(diff) > 0 && !x.strikes.nodeHurtSince(a.Began) {
+		// What a novatui that died or was aborted had sent goes on by itself.
+		if diff := differences(before, fingerprint(x.World)); len(diff) > 0 && settled && !x.strikes.nodeHurtSince(a.Began) {
 			x.breaks("E: %s ended with %d, and %v", args[0], a.Exit, diff)
 		}
 	}
