@@ -4,9 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/novatui/novatui/remote"
 )
 
 // This file reads what the commands of the builders answer.
@@ -51,6 +55,9 @@ type SnapshotCheck struct {
 	// EtcdSum is the sha256 that etcd appended, in hexadecimal, where it is
 	// right.
 	EtcdSum string `json:"etcd_sum,omitempty"`
+	// PeerURLs are those of the members in it, also of some that were members
+	// once: whose snapshot it is.
+	PeerURLs []string `json:"peer_urls,omitempty"`
 }
 
 // ParseCheckSnapshot reads the answer of CheckSnapshot.
@@ -62,6 +69,19 @@ func ParseCheckSnapshot(out []byte) (SnapshotCheck, error) {
 		c.Hash != HashOK && c.Hash != HashBad && c.Hash != HashMissing ||
 		(c.Hash == HashOK) != (validateSHA256(c.EtcdSum) == nil) {
 		return SnapshotCheck{}, errors.New("the check of the snapshot gave no answer")
+	}
+	for line := range strings.Lines(string(out)) {
+		list, ok := strings.CutPrefix(strings.TrimSpace(line), "peers=")
+		var urls []string
+		if !ok || json.Unmarshal([]byte(list), &urls) != nil {
+			continue // what looks like a member and is none
+		}
+		for _, u := range urls {
+			u = remote.Clean(u)
+			if p, err := url.Parse(u); err == nil && p.Host != "" && !slices.Contains(c.PeerURLs, u) {
+				c.PeerURLs = append(c.PeerURLs, u)
+			}
+		}
 	}
 	return c, nil
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -273,7 +274,9 @@ func TestPutFileOnAFullDisk(t *testing.T) {
 }
 
 func TestCheckSnapshot(t *testing.T) {
+	members := `{"id":1,"peerURLs":["https://10.0.0.1:2380","https://etcd1:2380"],"name":"a"}` + "\x00\n\x00" + `"peerURLs":[broken]"peerURLs":["\x1b[31m"]`
 	content := strings.Repeat("0123456789abcdef", 32*40)
+	content = members + content[len(members):]
 	raw := sha256.Sum256([]byte(content))
 	sound := content + string(raw[:])
 	for _, shell := range shells(t) {
@@ -283,6 +286,9 @@ func TestCheckSnapshot(t *testing.T) {
 			file := tree(t, map[string]string{"s.db": text}) + "/s.db"
 			out, errOut, status := runScript(shell, "", "check-snapshot.sh", file)
 			c, err := ParseCheckSnapshot([]byte(out))
+			if peers := []string{"https://10.0.0.1:2380", "https://etcd1:2380"}; !slices.Equal(c.PeerURLs, peers) {
+				t.Errorf("%v: %s: peers %q", shell, want, c.PeerURLs)
+			}
 			all := sha256.Sum256([]byte(text))
 			if status != 0 || err != nil || c.Hash != want || (c.EtcdSum == hex.EncodeToString(raw[:])) != (want == HashOK) || c.SizeBytes != int64(len(text)) || c.SHA256 != hex.EncodeToString(all[:]) {
 				t.Errorf("%v: %s: status %d, %+v, %v %s", shell, want, status, c, err, errOut)

@@ -36,6 +36,8 @@ type SnapshotFacts struct {
 	Hash SnapshotHash `json:"hash"`
 	// EtcdSum is that hash in hexadecimal; empty when it is not right.
 	EtcdSum string `json:"etcd_sum,omitempty"`
+	// PeerURLs are those of the members that the snapshot knows.
+	PeerURLs []string `json:"peer_urls,omitempty"`
 	// Info is what the tool reads in it; InfoError why it could not.
 	Info      *SnapshotInfo `json:"info,omitempty"`
 	InfoError string        `json:"info_error,omitempty"`
@@ -183,6 +185,7 @@ func (s *SnapshotFacts) take(h Host, tag string, c remote.Command, res remote.Re
 			return err
 		}
 		s.SizeBytes, s.SHA256, s.Hash, s.EtcdSum = check.SizeBytes, check.SHA256, check.Hash, check.EtcdSum
+		s.PeerURLs = check.PeerURLs
 	case same(h.FileSHA256(s.Path)):
 		sums, err := ParseSums(res.Stdout)
 		if err != nil {

@@ -1,8 +1,10 @@
 package workflows
 
 import (
+	"net/url"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/novatui/novatui/assets/msg"
 	"github.com/novatui/novatui/etcdops"
@@ -102,6 +104,44 @@ func (w *world) snapshotFits(f etcdops.Facts, _ etcdops.Verdict) ruling {
 		}
 	}
 	return pass(msg.M("guard.snapshot-fits.pass"))
+}
+
+// snapshotOurs: not of another cluster as far as can be known. A snapshot holds
+// the members of the cluster that it was taken from; restored into another one
+// it serves that one's API the wrong objects. Of a cluster that moved to other
+// machines no address is left, therefore typed and no block for good.
+func (w *world) snapshotOurs(f etcdops.Facts, _ etcdops.Verdict) ruling {
+	ours := map[string]bool{}
+	add := func(urls ...string) {
+		for _, u := range urls {
+			if p, err := url.Parse(u); err == nil && p.Host != "" {
+				ours[p.Host] = true
+			}
+		}
+	}
+	for _, m := range f.Members {
+		add(m.PeerURLs...)
+	}
+	for _, n := range f.Nodes {
+		add(n.Env.PeerURLs()...)
+		for pair := range strings.SplitSeq(n.Env.InitialCluster(), ",") {
+			_, u, _ := strings.Cut(pair, "=")
+			add(u)
+		}
+	}
+	for _, s := range w.base.Snapshots {
+		known := slices.ContainsFunc(s.PeerURLs, func(u string) bool {
+			p, err := url.Parse(u)
+			return err == nil && ours[p.Host]
+		})
+		switch {
+		case len(s.PeerURLs) == 0:
+			return warn(msg.M("guard.snapshot-ours.unknown", "path", s.Path))
+		case !known:
+			return typed(msg.M("guard.snapshot-ours.foreign", "path", s.Path, "peers", s.PeerURLs)).on("peer URLs %s", strings.Join(s.PeerURLs, ", "))
+		}
+	}
+	return pass(msg.M("guard.snapshot-ours.pass"))
 }
 
 // runs reports whether etcd of release etcd starts on data of storage version

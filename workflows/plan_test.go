@@ -33,6 +33,7 @@ func goodSnapshot(node string) Inspected {
 	return Inspected{
 		Node: node, Path: archive, Archive: true, SizeBytes: 1 << 20, SHA256: strings.Repeat("a", 64),
 		ContentBytes: 20 << 20, ContentSHA256: strings.Repeat("b", 64), Hash: etcdops.HashOK, Revision: 900, TotalKeys: 800, Version: "3.7.0",
+		PeerURLs: []string{"https://10.0.0.7:2380", "https://10.0.0.2:2380"},
 	}
 }
 
@@ -199,6 +200,7 @@ func TestBadSnapshotsAreBlocked(t *testing.T) {
 		"a copied database": {func(i *Inspected) { i.Hash, i.CopiedDB = etcdops.HashMissing, true }, "", "snapshot-sound"},
 		"without keys":      {func(i *Inspected) { i.TotalKeys = 0 }, "snapshot-sound", ""},
 		"unreadable":        {func(i *Inspected) { i.Error = "not a database" }, "snapshot-sound", ""},
+		"another cluster's": {func(i *Inspected) { i.PeerURLs = []string{"https://10.0.1.2:2380"} }, "", "snapshot-ours"},
 		"of a newer etcd":   {func(i *Inspected) { i.Version = "3.8.0" }, "", "snapshot-fits"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -38,6 +38,7 @@ func restore(w *world, r Request) (engine.Plan, error) {
 		w.guard("snapshot-sound", w.snapshotSound),
 		w.guard("snapshot-same", w.snapshotSame),
 		w.guard("snapshot-fits", w.snapshotFits),
+		w.guard("snapshot-ours", w.snapshotOurs),
 	)
 	b := givenBundle(source)
 	w.restoreStages(p, all, b, w.verifySnapshot(b))

@@ -62,6 +62,8 @@ type Inspected struct {
 	// EtcdSum is the sha256 of the database that etcd appended to it, in
 	// hexadecimal, where it is right.
 	EtcdSum string `json:"etcd_sum,omitempty"`
+	// PeerURLs are those of the members that it knows: whose snapshot it is.
+	PeerURLs []string `json:"peer_urls,omitempty"`
 	// CopiedDB: the content is whole 512-byte blocks, as a copied database
 	// file is; a snapshot that was cut off hardly ever is.
 	CopiedDB  bool   `json:"copied_db"`

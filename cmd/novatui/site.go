@@ -79,6 +79,7 @@ func (s site) Inspect(ctx context.Context, f etcdops.Facts, node, path string, k
 	}
 	in.SizeBytes, in.SHA256 = seen.PathBytes, seen.PathSHA256
 	in.ContentBytes, in.ContentSHA256, in.Hash, in.EtcdSum = seen.SizeBytes, seen.SHA256, seen.Hash, seen.EtcdSum
+	in.PeerURLs = seen.PeerURLs
 	// A database file has whole pages; the sha256 behind a saved snapshot makes
 	// its length 32 more than that.
 	in.CopiedDB = seen.SizeBytes > 0 && seen.SizeBytes%512 == 0
