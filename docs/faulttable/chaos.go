@@ -59,10 +59,10 @@ func readChaos(file string) ([]chaos.Result, error) {
 }
 
 // chaosTables writes the runs by world and procedure, and the faults that
-// struck by kind and world.
+// struck by kind and world; a dash: not meant there.
 func chaosTables(results []chaos.Result) string {
 	var b strings.Builder
-	b.WriteString("| world | procedure | runs | broken promises | begun and resumed, at most | recovered: median | worst |\n|---|---|---|---|---|---|---|\n")
+	b.WriteString("| world | procedure | runs | broken promises | novatui begun, at most | recovered: median | worst |\n|---|---|---|---|---|---|---|\n")
 	byWorld := map[string][]chaos.Result{}
 	struck := map[chaos.Kind]map[string]int{}
 	for _, r := range results {
@@ -72,9 +72,11 @@ func chaosTables(results []chaos.Result) string {
 			if struck[f.Kind] == nil {
 				struck[f.Kind] = map[string]int{}
 			}
+			count := struck[f.Kind][world]
 			if f.Struck {
-				struck[f.Kind][world]++
+				count++
 			}
+			struck[f.Kind][world] = count // 0: meant, and its moment never came
 		}
 	}
 	worlds := slices.SortedFunc(maps.Keys(byWorld), newestFirst)
@@ -92,7 +94,11 @@ func chaosTables(results []chaos.Result) string {
 	for _, kind := range slices.Sorted(maps.Keys(struck)) {
 		fmt.Fprintf(&b, "| %s |", kind)
 		for _, world := range worlds {
-			fmt.Fprintf(&b, " %d |", struck[kind][world])
+			if count, meant := struck[kind][world]; meant {
+				fmt.Fprintf(&b, " %d |", count)
+			} else {
+				b.WriteString(" – |")
+			}
 		}
 		b.WriteString("\n")
 	}
