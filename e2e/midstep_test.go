@@ -44,6 +44,10 @@ func killedInside(t *testing.T, c suite.Case, m chaos.Moment) {
 	suite.Record(t, h, "kill -9 in the middle of "+m.Step, c.Procedure)
 	before := c.Break(t, h)
 	file := suite.Plan(t, h, suite.Diagnose(t, h))
+	m, err := m.In(file)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), suite.Limit)
 	defer cancel()
 	came, inside, a, err := chaos.KillInside(h.Command(ctx, nil, "apply", file, "--confirm", h.Cluster(), "-o", "json"), m.Step, m.Wait)

@@ -87,5 +87,21 @@ func Moments(lengths map[string]time.Duration, seed uint64, most int) []Moment {
 	return all
 }
 
+// In is the moment in another plan of the same procedure: where that has the step
+// on another node (a snapshot comes from whoever is no leader), it is there.
+func (m Moment) In(file string) (Moment, error) {
+	p, err := ReadPlan(file)
+	if err != nil {
+		return m, err
+	}
+	steps := p.Steps()
+	kind, _ := kindOf(m.Step)
+	alike := slices.IndexFunc(steps, func(s string) bool { k, _ := kindOf(s); return k == kind })
+	if !slices.Contains(steps, m.Step) && alike >= 0 {
+		m.Step = steps[alike]
+	}
+	return m, nil
+}
+
 // String names a moment.
 func (m Moment) String() string { return fmt.Sprintf("%s +%v", m.Step, m.Wait.Round(time.Millisecond)) }

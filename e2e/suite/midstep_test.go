@@ -57,6 +57,10 @@ func killInside(t *testing.T, w *labWorld, c suite.Case, m chaos.Moment) (inside
 	t.Helper()
 	before := c.Break(t, w)
 	file := suite.Plan(t, w, suite.Diagnose(t, w))
+	m, err := m.In(file)
+	if err != nil {
+		t.Fatal(err)
+	}
 	came, inside, a, err := chaos.KillInside(w.command(t, "apply", file, "--confirm", w.Cluster(), "-o", "json"), m.Step, m.Wait)
 	if err != nil {
 		t.Fatal(err)
