@@ -228,23 +228,29 @@ func (x *run) try(ctx context.Context, args []string) Answer {
 			x.breaks("E: %s ended with %d, and %v", args[0], a.Exit, diff)
 		}
 	}
+	x.journalHolds(ctx, a, torn)
+	return a
+}
+
+// journalHolds checks promise D after a try.
+func (x *run) journalHolds(ctx context.Context, a Answer, torn bool) {
 	runs, err := journals(x.state)
 	if err != nil {
 		x.breaks("D: %v", err)
 	}
-	if len(runs) > 0 {
-		j := runs[len(runs)-1]
-		for _, b := range claimsHold(ctx, x.World, j, x.clients, torn) {
-			x.breaks("%s", b)
-		}
-		// Killed after its last word, it is done all the same, and there is
-		// nothing to resume.
-		says, may := j.saysDone(), slices.Contains([]int{exitDone, exitKilled, exitUsage}, a.Exit)
-		if !torn && (a.Exit == exitDone && !says || says && !may) {
-			x.breaks("D: exit %d, and that the journal says done is %v", a.Exit, says)
-		}
+	if len(runs) == 0 {
+		return
 	}
-	return a
+	j := runs[len(runs)-1]
+	for _, b := range claimsHold(ctx, x.World, j, x.clients, torn) {
+		x.breaks("%s", b)
+	}
+	// Killed after its last word, it is done all the same, and there is nothing
+	// to resume.
+	says, may := j.saysDone(), slices.Contains([]int{exitDone, exitKilled, exitUsage}, a.Exit)
+	if !torn && (a.Exit == exitDone && !says || says && !may) {
+		x.breaks("D: exit %d, and that the journal says done is %v", a.Exit, says)
+	}
 }
 
 func oneLine(b []byte) string {
