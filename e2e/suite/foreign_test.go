@@ -11,6 +11,7 @@ import (
 // a name like any other. It is refused by what is in it, until somebody types
 // that it is meant.
 func TestFaultForeignSnapshot(t *testing.T) {
+	t.Parallel()
 	w, other := newLab(t), newLab(t)
 	named, _, err := other.Snapshot(t.Context())
 	if err != nil {

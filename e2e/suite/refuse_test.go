@@ -66,6 +66,7 @@ func (w *labWorld) fingerprint(t *testing.T) string {
 }
 
 func TestUnsafeRequestsAreRefused(t *testing.T) {
+	t.Parallel()
 	w := newLab(t)
 	archive, _, err := w.Snapshot(context.Background())
 	if err != nil {
@@ -130,6 +131,7 @@ func refusesDataDir(t *testing.T, w *labWorld, dir string) {
 }
 
 func TestStalePlanIsRefused(t *testing.T) {
+	t.Parallel()
 	w := newLab(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
@@ -155,6 +157,7 @@ func TestStalePlanIsRefused(t *testing.T) {
 }
 
 func TestBadSnapshotsAreRefused(t *testing.T) {
+	t.Parallel()
 	w := newLab(t)
 	ctx := context.Background()
 	named, _, err := w.Snapshot(ctx)
