@@ -86,18 +86,27 @@ func Run(ctx context.Context, b Backend, o Options) error {
 		fps = 10
 	}
 	options := []tea.ProgramOption{
-		tea.WithContext(ctx), tea.WithInput(o.Input), tea.WithOutput(o.Output),
+		tea.WithInput(o.Input), tea.WithOutput(o.Output),
 		tea.WithEnvironment(look.env), tea.WithFPS(fps),
 		// Signals are the program's: a run must end at a known place first.
-		tea.WithoutSignalHandler(), tea.WithFilter(m.filter),
+		tea.WithoutSignalHandler(), tea.WithFilter(func(model tea.Model, t tea.Msg) tea.Msg {
+			if _, ok := t.(tea.QuitMsg); ok && ctx.Err() != nil {
+				return t // asked for below
+			}
+			return m.filter(model, t)
+		}),
 	}
 	if !look.colour {
 		options = append(options, tea.WithColorProfile(colorprofile.ASCII))
 	}
 	program = tea.NewProgram(m, options...)
+	// It is asked to leave and not killed: then it waits for its reader before it
+	// closes what that reads from (bubbletea 2.0.9, shutdown).
+	stop := context.AfterFunc(ctx, program.Quit)
+	defer stop()
 	_, err := program.Run()
 	switch {
-	case err == nil:
+	case err == nil && ctx.Err() == nil:
 		return nil
 	case ctx.Err() != nil:
 		return fmt.Errorf("the wizard was ended: %w", context.Cause(ctx))
