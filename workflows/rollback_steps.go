@@ -371,7 +371,11 @@ func (w *world) nodeAsBefore(f etcdops.Facts, node string) msg.Msg {
 	u, was := w.undone, w.node(node)
 	n, _ := f.NodeByName(node)
 	differs := func(what string) msg.Msg { return msg.M("proof.rollback."+what, "node", node) }
-	data := n.Data.Exists == was.Data.Exists && n.Data.HasMember == was.Data.HasMember && n.Data.HasDB == was.Data.HasDB && n.WAL.HasWAL == was.WAL.HasWAL
+	// A member that systemd tries again and again may have written a database of
+	// its own into a directory that was empty: what was there must be there.
+	same := func(then, now bool) bool { return then == now || now && wasUp(was.Unit) }
+	data := same(was.Data.Exists, n.Data.Exists) && same(was.Data.HasMember, n.Data.HasMember) &&
+		same(was.Data.HasDB, n.Data.HasDB) && same(was.WAL.HasWAL, n.WAL.HasWAL)
 	switch {
 	case !n.Reachable:
 		return differs("unreachable")
