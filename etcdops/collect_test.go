@@ -141,7 +141,7 @@ func TestCollectOneDeadMemberIsQuick(t *testing.T) {
 	if !back.Endpoint.Healthy || back.Versions.Etcd == "" || f.HashRevision != 0 {
 		t.Errorf("after the restart: %+v", back.Endpoint)
 	}
-	if keys, err := col.CountKeys(t.Context(), back); err != nil || keys != 0 {
+	if keys, err := col.CountKeys(t.Context(), back, 0); err != nil || keys != 0 {
 		t.Errorf("%d keys, %v", keys, err)
 	}
 	t.Logf("status in %d ms", f.Took)

@@ -275,15 +275,19 @@ func (e *endpoint) hash(ctx context.Context, limit time.Duration, revision int64
 	return hash, compact, err
 }
 
-// countKeys counts all keys: from "\0" to the end is etcd's way to say that.
-func (e *endpoint) countKeys(ctx context.Context, limit time.Duration) (n int64, err error) {
+// countKeys counts all keys as they were at a revision, 0 for now: from "\0" to
+// the end is etcd's way to say that.
+func (e *endpoint) countKeys(ctx context.Context, limit time.Duration, revision int64) (n int64, err error) {
 	err = e.call(ctx, limit, func(ctx context.Context) error {
-		r, err := e.kv.Get(clientv3.WithRequireLeader(ctx), "\x00", clientv3.WithFromKey(), clientv3.WithCountOnly())
+		r, err := e.kv.Get(clientv3.WithRequireLeader(ctx), "\x00", clientv3.WithFromKey(), clientv3.WithCountOnly(), clientv3.WithRev(revision))
 		if err == nil {
 			n = r.Count
 		}
 		return err
 	})
+	if errors.Is(err, rpctypes.ErrCompacted) {
+		err = fmt.Errorf("%w: %w", ErrCompacted, err)
+	}
 	return n, err
 }
 

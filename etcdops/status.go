@@ -2,6 +2,7 @@ package etcdops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -92,9 +93,13 @@ func (c *Collector) showUnit(ctx context.Context, n NodeFacts, limit time.Durati
 	return u, nil
 }
 
+// ErrCompacted: what was at a revision is not kept any more.
+var ErrCompacted = errors.New("the revision is compacted")
+
 // CountKeys counts all keys through the endpoint of a node, confirmed by
-// quorum; no key and no value travels. It needs a Collect before it.
-func (c *Collector) CountKeys(ctx context.Context, n NodeFacts) (int64, error) {
+// quorum, as they were at a revision (0: now); no key and no value travels. It
+// needs a Collect before it. ErrCompacted when the revision is.
+func (c *Collector) CountKeys(ctx context.Context, n NodeFacts, revision int64) (int64, error) {
 	urls := Host{Config: c.cfg, Facts: n}.ClientURLs()
 	c.mu.Lock()
 	s := c.known[n.Node]
@@ -106,7 +111,7 @@ func (c *Collector) CountKeys(ctx context.Context, n NodeFacts) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("counting keys on %s: %w", n.Node, err)
 	}
-	count, err := e.countKeys(ctx, hashTimeout)
+	count, err := e.countKeys(ctx, hashTimeout, revision)
 	if err != nil {
 		return 0, fmt.Errorf("counting keys on %s: %w", n.Node, err)
 	}

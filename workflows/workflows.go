@@ -84,8 +84,9 @@ type Site interface {
 	// is what was looked into before: a file with the sha256 of one of them is
 	// that one, and is not unpacked and read again.
 	Inspect(ctx context.Context, f etcdops.Facts, node, path string, known []Inspected) (Inspected, error)
-	// CountKeys counts the user keys through a node's endpoint.
-	CountKeys(ctx context.Context, node string) (int64, error)
+	// CountKeys counts the user keys through a node's endpoint, as they were at
+	// a revision (0: now). etcdops.ErrCompacted when it is not kept any more.
+	CountKeys(ctx context.Context, node string, revision int64) (int64, error)
 }
 
 // Stored is what a plan keeps to be built again: the facts and the judgement

@@ -109,8 +109,8 @@ func seenBefore(ctx context.Context, h etcdops.Host, conn remote.Conn, path stri
 	return known[i], true
 }
 
-// CountKeys counts the users' keys through a node's endpoint.
-func (s site) CountKeys(ctx context.Context, node string) (int64, error) {
+// CountKeys counts the users' keys through a node's endpoint, at a revision.
+func (s site) CountKeys(ctx context.Context, node string, revision int64) (int64, error) {
 	f, _, err := s.lastFacts(ctx)
 	if err != nil {
 		return 0, err
@@ -119,5 +119,5 @@ func (s site) CountKeys(ctx context.Context, node string) (int64, error) {
 	if !ok {
 		return 0, fmt.Errorf("counting keys: no node %q", node)
 	}
-	return s.collector.CountKeys(ctx, n)
+	return s.collector.CountKeys(ctx, n, revision)
 }
