@@ -20,7 +20,7 @@ drill: build ## the wizard on a lab with one broken member
 	bin/novatui drill
 
 .PHONY: test
-test: ## vet, and every test with the race detector (takes minutes: real etcd, real SSH)
+test: ## vet, and every test with the race detector (20 to 30 minutes: real etcd, real SSH)
 	go vet ./...
 	go test -race -timeout 60m -parallel 3 ./...
 

@@ -33,13 +33,17 @@ func (c *Collector) awaitLeader(ctx context.Context, f *Facts, answers []answer,
 		}
 		limit = max(limit, own)
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(electionTimeouts*limit, electionLongest))
-	defer cancel()
+	// Only the waiting is cut short: a question that was cut off would make a
+	// silent member of one that answers.
+	over := time.NewTimer(min(electionTimeouts*limit, electionLongest))
+	defer over.Stop()
 	tick := time.NewTicker(electionPoll)
 	defer tick.Stop()
 	for electing(*f) {
 		select {
 		case <-ctx.Done():
+			return
+		case <-over.C:
 			return
 		case <-tick.C:
 		}

@@ -372,10 +372,11 @@ func (w *world) nodeAsBefore(f etcdops.Facts, node string) msg.Msg {
 	n, _ := f.NodeByName(node)
 	differs := func(what string) msg.Msg { return msg.M("proof.rollback."+what, "node", node) }
 	// A member that systemd tries again and again may have written a database of
-	// its own into a directory that was empty: what was there must be there.
+	// its own into a directory that was empty: what was there must be there. A WAL
+	// it writes only once it belongs to a cluster, as what was restored does.
 	same := func(then, now bool) bool { return then == now || now && wasUp(was.Unit) }
 	data := same(was.Data.Exists, n.Data.Exists) && same(was.Data.HasMember, n.Data.HasMember) &&
-		same(was.Data.HasDB, n.Data.HasDB) && same(was.WAL.HasWAL, n.WAL.HasWAL)
+		same(was.Data.HasDB, n.Data.HasDB) && was.WAL.HasWAL == n.WAL.HasWAL
 	switch {
 	case !n.Reachable:
 		return differs("unreachable")
