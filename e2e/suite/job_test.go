@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,21 +33,33 @@ func (w *labWorld) jobs(t testing.TB, step string) []string {
 	return found
 }
 
-// signalJob signals every process of a job that has begun.
-func signalJob(t testing.TB, job, signal string) {
+// slowRestore puts a tool on a node that begins to restore only when the file
+// that it returns is made: a job that is sure to be in the middle until then.
+func slowRestore(t testing.TB, w *labWorld, node string) (goOn string) {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(job, "pid"))
-	if err != nil {
-		t.Fatal(err)
+	tool := filepath.Join(w.dir, node, "opt/etcd/etcdutl")
+	aside := filepath.Join(w.dir, node, "opt/aside")
+	script := `#!/bin/sh
+case " $* " in
+*" snapshot restore "*) until [ -e "` + aside + `/go" ]; do sleep 0.05; done ;;
+esac
+exec "` + aside + `/etcdutl" "$@"
+`
+	for _, err := range []error{
+		os.Mkdir(aside, 0o700),
+		os.Rename(tool, filepath.Join(aside, "etcdutl")),
+		os.WriteFile(tool, []byte(script), 0o700),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	if out, err := exec.Command("pkill", "-"+signal, "-s", strings.Fields(string(b))[0]).CombinedOutput(); err != nil {
-		t.Fatalf("signal %s to %s: %v %s", signal, job, err, out)
-	}
+	return filepath.Join(aside, "go")
 }
 
-// killInTheMiddle applies a plan and kills the program with signal 9 while a
-// step's job, which it freezes, is in the middle.
-func killInTheMiddle(t testing.TB, w *labWorld, file, step string) (job string) {
+// killInTheMiddle applies a plan and kills the program with signal 9 once a
+// node's job of a step has begun. The job is one that waits (slowRestore).
+func killInTheMiddle(t testing.TB, w *labWorld, file, node, step string) (job string) {
 	t.Helper()
 	ctx, kill := context.WithTimeout(context.Background(), suite.Limit)
 	defer kill()
@@ -60,14 +71,12 @@ func killInTheMiddle(t testing.TB, w *labWorld, file, step string) (job string) 
 			t.Fatalf("ended before: exit %d\n%s", a.Exit, a.Stderr)
 		default:
 		}
-		for _, j := range w.jobs(t, step) {
-			if _, err := os.Stat(filepath.Join(j, "begun")); err == nil {
-				job = j
-			}
+		begun, _ := filepath.Glob(filepath.Join(w.dir, node, "var/lib/novatui", "*", "jobs", "*."+step+"*", "begun"))
+		if len(begun) > 0 {
+			job = filepath.Dir(begun[0])
 		}
 		return job != ""
 	})
-	signalJob(t, job, "STOP")
 	kill()
 	if a := <-ended; a.Exit != -1 {
 		t.Fatalf("it was not killed: exit %d\n%s", a.Exit, a.Stderr)
@@ -103,15 +112,17 @@ func TestKilledInTheMiddleOfARestore(t *testing.T) {
 			c := named(t, "lose-all")
 			before := c.Break(t, w)
 			file := suite.Plan(t, w, suite.Diagnose(t, w))
-			job := killInTheMiddle(t, w, file, "prepare")
+			const slow = "master-1"
+			goOn := slowRestore(t, w, slow)
+			job := killInTheMiddle(t, w, file, slow, "prepare")
 			if byItself {
-				signalJob(t, job, "CONT")
+				touch(t, goOn)
 				until(t, "the end of the job", func() bool {
 					_, err := os.Stat(filepath.Join(job, "exit"))
 					return err == nil
 				})
 			} else {
-				defer thaw(t, w, job)()
+				defer onceJoined(t, w, job, goOn)()
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), suite.Limit)
 			defer cancel()
@@ -128,9 +139,9 @@ func TestKilledInTheMiddleOfARestore(t *testing.T) {
 	}
 }
 
-// thaw lets a frozen job go on as soon as a second command of the journal has
-// joined it.
-func thaw(t testing.TB, w *labWorld, job string) (wait func()) {
+// onceJoined lets a job go on as soon as a second command of the journal is
+// about to join it.
+func onceJoined(t testing.TB, w *labWorld, job, goOn string) (wait func()) {
 	t.Helper()
 	mark := []byte(`"job":"` + filepath.Base(job) + `"`)
 	done := make(chan struct{})
@@ -140,11 +151,20 @@ func thaw(t testing.TB, w *labWorld, job string) (wait func()) {
 			found, _ := filepath.Glob(filepath.Join(w.state, "novatui", "runs", "*", "journal.jsonl"))
 			for _, f := range found {
 				if b, err := os.ReadFile(f); err == nil && bytes.Count(b, mark) >= 2 {
-					signalJob(t, job, "CONT")
+					touch(t, goOn)
 					return
 				}
 			}
 		}
+		t.Error("nobody joined the job")
 	}()
 	return func() { <-done }
+}
+
+// touch makes a file.
+func touch(t testing.TB, file string) {
+	t.Helper()
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Error(err)
+	}
 }
