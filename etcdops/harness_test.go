@@ -22,17 +22,27 @@ import (
 	"time"
 
 	"github.com/novatui/novatui/lab"
+	"github.com/novatui/novatui/lab/labtest"
 	"github.com/novatui/novatui/remote"
 )
 
-// TestMain plays etcd, etcdctl and etcdutl, and the parts of a lab, when it is
-// started by their names (links to this very binary): the tests below run the
-// real programs.
+// program plays etcd, etcdctl and etcdutl, and the parts of a lab, when it is
+// started by their names: the tests below run the real programs.
+var program string
+
 func TestMain(m *testing.M) {
 	if code, played := lab.Dispatch(os.Args); played {
 		os.Exit(code)
 	}
-	os.Exit(m.Run())
+	var remove func() error
+	var err error
+	if program, remove, err = labtest.Program(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = remove() // a temporary file
+	os.Exit(code)
 }
 
 // localConn runs commands on this machine: a node whose root is a folder.
@@ -191,12 +201,8 @@ func newCluster(t testing.TB, n int) *cluster {
 
 func linkTools(t testing.TB, dir string) {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, tool := range []string{"etcd", "etcdctl", "etcdutl"} {
-		if err := os.Symlink(self, filepath.Join(dir, tool)); err != nil {
+		if err := os.Symlink(program, filepath.Join(dir, tool)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -30,6 +30,7 @@ func labCluster(t testing.TB, o lab.Options) (*Collector, sshConns, *lab.Lab) {
 		t.Skip("a lab takes some seconds")
 	}
 	o.OwnedByCaller = true
+	o.Program = program
 	o.Dir = t.TempDir()
 	l, err := lab.Up(t.Context(), o)
 	if err != nil {

@@ -57,6 +57,9 @@ type Options struct {
 	// where "systemctl mask" fails because of it. Otherwise it lies in
 	// /usr/lib/systemd/system.
 	UnitInEtc bool
+	// Program plays the parts of the lab: its main calls Dispatch. Empty means
+	// this very program.
+	Program string
 }
 
 // Lab is a lab that Up started or Open found.
@@ -113,7 +116,7 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 		return nil, err
 	}
 	l := &Lab{dir: dir}
-	err = l.start(ctx, orders{
+	err = l.start(ctx, o.Program, orders{
 		Dir: dir, Created: created, Nodes: o.Nodes, Cluster: o.Cluster, Keys: o.Keys,
 		Owned: o.OwnedByCaller, UnitInEtc: o.UnitInEtc,
 	})
@@ -188,10 +191,11 @@ func claimGiven(dir string) (created bool, err error) {
 }
 
 // start runs the supervisor and waits for its verdict.
-func (l *Lab) start(ctx context.Context, o orders) error {
-	exe, err := executable()
-	if err != nil {
-		return err
+func (l *Lab) start(ctx context.Context, exe string, o orders) (err error) {
+	if exe == "" {
+		if exe, err = executable(); err != nil {
+			return err
+		}
 	}
 	log, err := os.OpenFile(filepath.Join(l.dir, dirState, "supervisor.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {

@@ -31,7 +31,7 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	if err := os.Setenv("GORACE", "log_path="+filepath.Join(dir, "race")); err != nil {
+	if err := os.Setenv("GORACE", "log_path="+filepath.Join(dir, "race")+" "+os.Getenv("GORACE")); err != nil {
 		fmt.Println(err)
 		return 1
 	}

@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"assets":            {},
 	"assets/msg":        {"assets"},
 	"lab":               {"assets"},
+	"lab/labtest":       {}, // tests only
 }
 
 // leaf may be imported by everybody.

@@ -21,7 +21,7 @@ func TestHostKeyIsAskedFor(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs a lab")
 	}
-	l, err := lab.Up(t.Context(), lab.Options{OwnedByCaller: true, Nodes: 1})
+	l, err := lab.Up(t.Context(), lab.Options{OwnedByCaller: true, Program: labProgram, Nodes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

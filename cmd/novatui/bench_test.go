@@ -40,7 +40,7 @@ func BenchmarkVersion(b *testing.B) {
 // brokenMember is a lab with one dead member, and its cluster file.
 func brokenMember(b *testing.B) string {
 	b.Helper()
-	l, err := lab.Up(b.Context(), lab.Options{OwnedByCaller: true})
+	l, err := lab.Up(b.Context(), lab.Options{OwnedByCaller: true, Program: labProgram})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func newFaultLab(t *testing.T) *faultLab {
 	if testing.Short() {
 		t.Skip("needs a lab")
 	}
-	l, err := lab.Up(t.Context(), lab.Options{OwnedByCaller: true})
+	l, err := lab.Up(t.Context(), lab.Options{OwnedByCaller: true, Program: labProgram})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/novatui/novatui/lab"
+	"github.com/novatui/novatui/lab/labtest"
 	"github.com/novatui/novatui/workflows/engine"
 )
 
@@ -26,7 +27,24 @@ func TestMain(m *testing.M) {
 	if code, played := lab.Dispatch(os.Args); played {
 		os.Exit(code)
 	}
-	testscript.Main(m, map[string]func(){"novatui": main})
+	testscript.Main(withProgram{m}, map[string]func(){"novatui": main})
+}
+
+// labProgram plays the parts of a lab.
+var labProgram string
+
+// withProgram has it as long as the tests run.
+type withProgram struct{ *testing.M }
+
+func (m withProgram) Run() int {
+	var remove func() error
+	var err error
+	if labProgram, remove, err = labtest.Program(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = remove() }() // a temporary file
+	return m.M.Run()
 }
 
 // TestScripts drives the program as an operator's shell does.
@@ -64,6 +82,10 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
 	env.Setenv("SSH_AUTH_SOCK", "")
 	env.Setenv("NL", "\n") // a script cannot write one inside an argument
+	env.Setenv("PROGRAM", labProgram) // "lab up" of this one is a quick lab
+	if self, err := os.Executable(); err == nil && self == labProgram {
+		env.Setenv("PROGRAM", "novatui") // the name by which it plays that
+	}
 	env.Setenv("LAB", filepath.Join(env.WorkDir, "lab"))
 	env.Setenv("FILE", filepath.Join(env.WorkDir, "lab", "novatui.yaml"))
 	env.Defer(func() {

@@ -67,7 +67,7 @@ func brokenLab(t *testing.T) (home, file, plan string) {
 	if testing.Short() {
 		t.Skip("needs a lab")
 	}
-	l, err := lab.Up(t.Context(), lab.Options{OwnedByCaller: true})
+	l, err := lab.Up(t.Context(), lab.Options{OwnedByCaller: true, Program: labProgram})
 	if err != nil {
 		t.Fatal(err)
 	}
