@@ -81,7 +81,7 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 	env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
 	env.Setenv("SSH_AUTH_SOCK", "")
-	env.Setenv("NL", "\n") // a script cannot write one inside an argument
+	env.Setenv("NL", "\n")            // a script cannot write one inside an argument
 	env.Setenv("PROGRAM", labProgram) // "lab up" of this one is a quick lab
 	if self, err := os.Executable(); err == nil && self == labProgram {
 		env.Setenv("PROGRAM", "novatui") // the name by which it plays that
