@@ -20,7 +20,8 @@ var (
 	ErrHostKeyChanged = errors.New("host key changed")
 	// ErrAuth: no key, password or code was accepted.
 	ErrAuth = errors.New("authentication failed")
-	// ErrPrivilege: logged in, but root's rights cannot be had.
+	// ErrPrivilege: logged in, but root's rights cannot be had. A command that
+	// got this surely did not run.
 	ErrPrivilege = errors.New("no root privileges")
 	// ErrNotStarted: the command surely did not run.
 	ErrNotStarted = errors.New("not started")

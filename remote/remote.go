@@ -15,6 +15,8 @@ import (
 	"net"
 	"path"
 	"time"
+
+	"github.com/novatui/novatui/assets/msg"
 )
 
 // Node is one machine of the cluster, as the operator named it.
@@ -123,7 +125,8 @@ const (
 
 // Question is something a transport must ask the operator.
 type Question struct {
-	// Kind is host-key, passphrase, password or code.
+	// Kind is host-key, passphrase, password or code; or sudo, of an engine:
+	// sudo was refused and nothing was run, and a yes tries again.
 	Kind string
 	// Node is the node's name.
 	Node string
@@ -136,6 +139,8 @@ type Question struct {
 	// Subject is the key file of a passphrase, or the server's own prompt
 	// (cleaned of terminal escapes).
 	Subject string
+	// Text says why sudo was refused.
+	Text msg.Msg
 	// Secret says that the answer must not be echoed.
 	Secret bool
 }

@@ -30,6 +30,13 @@ func hostKey(f *fake) {
 	f.questions = []backend.Question{q}
 }
 
+func sudoRefused(f *fake) {
+	q := backend.Question{Reply: func(string, bool) {}}
+	q.Question = engine.Question{Kind: "sudo", Node: "master-2", Text: msg.M("ssh.at-node", "node", "master-2",
+		"text", msg.M("ssh.sudo-refused", "exit", 1, "said", "sudo: a password is required"))}
+	f.questions = []backend.Question{q}
+}
+
 // pressed finds the key that the coach names.
 var pressed = regexp.MustCompile(`(?:[Pp]ress|[Нн]ажмите) (enter|пробел|space|[a-z]\b|a\b)`)
 var typed = regexp.MustCompile(`(?:type the name: |введите имя: )([a-z-]+)`)

@@ -65,6 +65,7 @@ var views = []struct {
 		d.press("4", "down", "down", "down", "down", "enter")
 	}},
 	{"host-key", "one-down", hostKey, func(d *driver) { d.toDiagnose() }},
+	{"sudo", "one-down", sudoRefused, func(d *driver) { d.toDiagnose() }},
 	{"quit-running", "one-down", nil, func(d *driver) { d.toExecute().pass(2 * time.Second); d.press("q") }},
 }
 

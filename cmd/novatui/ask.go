@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/novatui/novatui/remote"
@@ -37,7 +39,9 @@ func (a *terminalAsker) Ask(ctx context.Context, q remote.Question) (string, err
 	}
 	switch q.Kind {
 	case "host-key":
-		return a.askHostKey(q)
+		return a.askHostKey(ctx, q)
+	case "sudo":
+		return a.askSudo(ctx, q)
 	default:
 		return a.askText(q)
 	}
@@ -49,26 +53,67 @@ func unattended(q remote.Question) string {
 	case "host-key":
 		return fmt.Sprintf("host key of %s (%s %s) is not known and there is no terminal to ask on; "+
 			"connect once with ssh, or run novatui on a terminal", q.Host, q.KeyType, q.Fingerprint)
+	case "sudo":
+		return "sudo was refused and there is no terminal to ask on; allow it on the node again, then resume the run"
 	case "passphrase":
 		return fmt.Sprintf("%s needs its passphrase and there is no terminal to ask on; add it to ssh-agent", q.Subject)
 	}
 	return fmt.Sprintf("%s asks for a %s and there is no terminal to ask on", q.Host, q.Kind)
 }
 
-func (a *terminalAsker) askHostKey(q remote.Question) (string, error) {
+func (a *terminalAsker) askHostKey(ctx context.Context, q remote.Question) (string, error) {
 	p := a.p
 	p.say("%s", p.t("cmd.ask.host-key", "node", q.Node, "host", q.Host))
 	p.say("  %s %s", q.KeyType, q.Fingerprint)
 	_, _ = fmt.Fprint(p.stderr, p.t("cmd.ask.host-key-prompt")+" ")
-	answer, err := readLine(p.stdin)
-	if err != nil {
-		return "", fmt.Errorf("%w: no answer about the host key of %s", remote.ErrDeclined, q.Host)
-	}
-	if answer != "yes" && answer != p.t("common.yes") {
-		return "", fmt.Errorf("%w: host key of %s was not accepted", remote.ErrDeclined, q.Host)
+	return a.yes(ctx, "the host key of "+q.Host)
+}
+
+func (a *terminalAsker) askSudo(ctx context.Context, q remote.Question) (string, error) {
+	p := a.p
+	p.say("%s", p.msgs().S(q.Text))
+	_, _ = fmt.Fprint(p.stderr, p.t("cmd.ask.sudo")+" ")
+	return a.yes(ctx, "sudo on "+q.Node)
+}
+
+// yes takes the word "yes", or its translation, and nothing else.
+func (a *terminalAsker) yes(ctx context.Context, about string) (string, error) {
+	answer, err := readLine(awaited(ctx, a.p.stdin))
+	switch {
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("asking about %s: %w", about, context.Cause(ctx))
+	case err != nil:
+		return "", fmt.Errorf("%w: no answer about %s", remote.ErrDeclined, about)
+	case answer != "yes" && answer != a.p.t("common.yes"):
+		return "", fmt.Errorf("%w: no to %s", remote.ErrDeclined, about)
 	}
 	return "yes", nil
 }
+
+// awaited reads from a terminal until ctx ends: an operator who interrupts the
+// program while it asks shall not have to answer first.
+func awaited(ctx context.Context, file *os.File) readerFunc {
+	ready := []unix.PollFd{{Fd: int32(file.Fd()), Events: unix.POLLIN}} //nolint:gosec // a descriptor
+	return func(b []byte) (int, error) {
+		for {
+			if err := ctx.Err(); err != nil {
+				return 0, err
+			}
+			n, err := unix.Poll(ready, 100) // ms
+			if err != nil && !errors.Is(err, unix.EINTR) {
+				return 0, fmt.Errorf("waiting for the answer: %w", err)
+			}
+			if n > 0 {
+				return file.Read(b)
+			}
+		}
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+// Read implements io.Reader.
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
 func (a *terminalAsker) askText(q remote.Question) (string, error) {
 	p := a.p

@@ -20,6 +20,7 @@ import (
 type session struct {
 	p         *program
 	cluster   inventory.Cluster
+	asker     remote.Asker
 	pool      *ssh.Pool
 	collector *etcdops.Collector
 
@@ -52,7 +53,7 @@ func (p *program) openSession(ctx context.Context) (*session, error) {
 }
 
 func (p *program) newSession(cluster inventory.Cluster, asker remote.Asker, warn func(node string, text msg.Msg)) *session {
-	s := &session{p: p, cluster: cluster, fresh: map[string]remote.Conn{}, reached: map[string]bool{}}
+	s := &session{p: p, cluster: cluster, asker: asker, fresh: map[string]remote.Conn{}, reached: map[string]bool{}}
 	s.pool = ssh.NewPool(ssh.New(ssh.Options{Asker: asker, Warn: warn}), cluster.Nodes)
 	s.collector = etcdops.NewCollector(configOf(cluster), cluster.Nodes, s)
 	return s

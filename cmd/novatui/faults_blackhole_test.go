@@ -14,6 +14,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"github.com/creack/pty"
 
+	"github.com/novatui/novatui/lab/labtest"
 	"github.com/novatui/novatui/workflows/engine"
 )
 
@@ -107,7 +108,9 @@ func (s *screenOf) typing(d time.Duration, foot ...string) (median, worst time.D
 	s.t.Helper()
 	var took []time.Duration
 	for began := time.Now(); time.Since(began) < d; {
-		took = append(took, s.types("?", "On every screen", "What the marks"), s.types("\x1b", foot...))
+		// Backspace goes back as escape does, which the terminal library holds
+		// back for a moment: it may begin the sequence of another key.
+		took = append(took, s.types("?", "On every screen", "What the marks"), s.types("\x7f", foot...))
 	}
 	slices.Sort(took)
 	return took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond)
@@ -139,8 +142,13 @@ func TestFaultBlackHoleKeys(t *testing.T) {
 	}
 	median, worst := s.typing(4*time.Second, "pause", "Pause")
 	t.Logf("keys were answered after %s (median), %s (worst); without a black hole after %s", median, worst, usual)
-	// Where the machine is busy with other tests, the usual time says how much.
-	if limit := max(100*time.Millisecond, 2*usual); median > limit || worst > 3*limit {
+	// Under the race detector and beside other tests no time is a promise: there
+	// it must be far less than the seconds for which the node is silent.
+	limit := 100 * time.Millisecond
+	if labtest.RaceDetector {
+		limit = max(5*limit, 3*usual)
+	}
+	if median > limit || worst > 3*limit {
 		t.Errorf("keys were answered after %s, in the worst case after %s", median, worst)
 	}
 	drawn := s.drawn(mark)

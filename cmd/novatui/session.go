@@ -106,6 +106,7 @@ func (s *session) options(plan engine.Plan, approval engine.Approval) engine.Opt
 		Version: currentVersion().Version, OnEvent: onEvent, Lease: s.lease(approval.TakeOver),
 		Mirror: workflows.Mirrors{Nodes: s.cluster.Nodes, Tag: plan.Tag},
 		Jobs:   etcdops.NewJobs(s.cluster.Nodes, plan.Tag),
+		Asker:  s.asker,
 	}
 }
 

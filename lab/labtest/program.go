@@ -15,7 +15,7 @@ import (
 // novatui, or this test binary when it is built without the detector itself and
 // calls lab.Dispatch. remove takes the build away.
 func Program() (path string, remove func() error, err error) {
-	if !detector {
+	if !RaceDetector {
 		path, err = os.Executable()
 		return path, func() error { return nil }, err
 	}

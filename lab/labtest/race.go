@@ -2,4 +2,6 @@
 
 package labtest
 
-const detector = true
+// RaceDetector says whether this program was built under the race detector, which
+// makes it several times slower.
+const RaceDetector = true

@@ -372,7 +372,7 @@ func (x *execution) verdict(r remote.Result) error {
 	err := &shellError{exit: r.Exit, said: said}
 	if _, bySudo, ok := strings.Cut(said, x.c.mark.atSudo()); ok {
 		err.said = strings.TrimSpace(bySudo)
-		return x.c.notStarted(msg.M("ssh.sudo-refused", "exit", r.Exit, "said", oneLine(err.said)), err)
+		return x.c.noPrivilege(msg.M("ssh.sudo-refused", "exit", r.Exit, "said", oneLine(err.said)), err)
 	}
 	return x.c.notStarted(msg.M("ssh.shell", "exit", r.Exit, "said", oneLine(said)), err)
 }

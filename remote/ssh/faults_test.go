@@ -331,7 +331,7 @@ FAKE_UID=0 exec "$@"
 		t.Fatal(err)
 	}
 	_, err := c.Run(within(t), sh("echo x >"+ran), remote.Streams{})
-	wantKind(t, err, remote.ErrNotStarted)
+	wantKind(t, err, remote.ErrPrivilege)
 	if exists(ran) || !strings.Contains(err.Error(), "sudo refused") || !strings.Contains(err.Error(), "требуется пароль") ||
 		strings.Contains(err.Error(), "at-sudo") {
 		t.Errorf("got %v", err)

@@ -30,7 +30,7 @@ type Replied struct{}
 // Title implements Overlay.
 func (p *Prompt) Title() msg.Msg {
 	switch p.q.Kind {
-	case "host-key", "passphrase", "password", "code":
+	case "host-key", "passphrase", "password", "code", "sudo":
 		return msg.M("ui.prompt."+p.q.Kind+".title", "node", p.q.Node)
 	}
 	return msg.M("ui.prompt.other.title", "node", p.q.Node)
@@ -38,11 +38,17 @@ func (p *Prompt) Title() msg.Msg {
 
 func (p *Prompt) hostKey() bool { return p.q.Kind == "host-key" }
 
+// choice reports whether the answer is a yes or a no.
+func (p *Prompt) choice() bool { return p.hostKey() || p.q.Kind == "sudo" }
+
 // Keys implements Overlay.
 func (p *Prompt) Keys() keys.Map {
 	yes := keys.Binding{Action: keys.Enter, Help: "ui.key.accept", Foot: true}
-	if p.hostKey() {
+	switch {
+	case p.hostKey():
 		yes = keys.Binding{Action: keys.Copy, Help: "ui.key.trust", Foot: true}
+	case p.choice():
+		yes = keys.Binding{Action: keys.Copy, Help: "ui.key.try-again", Foot: true}
 	}
 	return keys.Map{yes, {Action: keys.Back, Help: "ui.key.decline", Foot: true}}
 }
@@ -53,14 +59,14 @@ func (p *Prompt) Press(k tea.KeyPressMsg) (bool, tea.Cmd) {
 	switch {
 	case stroke == "esc" || stroke == "ctrl+c":
 		return true, p.reply("", false)
-	case p.hostKey():
+	case p.choice():
 		switch {
 		case keys.Is(k, keys.Copy): // y
 			return true, p.reply("yes", true)
 		case keys.Is(k, keys.NextHit): // n
 			return true, p.reply("", false)
 		}
-		p.hint = msg.M("ui.prompt.host-key.press")
+		p.hint = msg.M("ui.prompt." + p.q.Kind + ".press")
 		return false, nil
 	case stroke == "ctrl+d" && p.editor.Value() == "":
 		return true, p.reply("", false)
@@ -88,7 +94,7 @@ func (p *Prompt) reply(answer string, ok bool) tea.Cmd {
 
 // Paste implements Overlay.
 func (p *Prompt) Paste(s string) {
-	if !p.hostKey() {
+	if !p.choice() {
 		p.editor.Insert(s)
 	}
 }
@@ -111,6 +117,12 @@ func (p *Prompt) Lines(w, h int) []string {
 		say(theme.Plain, msg.M("ui.prompt.host-key.compare"))
 		tail := p.tail(msg.M("ui.prompt.host-key.press"), w)
 		return fitAbove(body, tail, h)
+	}
+	if p.choice() {
+		say(theme.Strong, msg.M("ui.prompt.sudo.text", "text", p.q.Text))
+		body = append(body, "")
+		say(theme.Plain, msg.M("ui.prompt.sudo.wait"))
+		return fitAbove(body, p.tail(msg.M("ui.prompt.sudo.press"), w), h)
 	}
 	kind := p.q.Kind
 	if !p.P.Has("ui.prompt." + kind + ".text") {

@@ -67,7 +67,27 @@ func (x *Exec) command(ctx context.Context, node string, c remote.Command) (remo
 	if errors.Is(err, remote.ErrNotStarted) && ctx.Err() == nil {
 		res, err = x.sendJob(ctx, node, filled, remote.Streams{}, j)
 	}
+	for ctx.Err() == nil && surelyNotRun(err) && x.allowedAgain(ctx, node, err) {
+		res, err = x.sendJob(ctx, node, filled, remote.Streams{}, j)
+	}
 	return filled, res, err
+}
+
+// allowedAgain waits, where a node refused root's rights, until the operator
+// says that it grants them again. Only that node waits: its step is unchanged,
+// and those of the others go on (faults.md, 22).
+func (x *Exec) allowedAgain(ctx context.Context, node string, why error) bool {
+	if !errors.Is(why, remote.ErrPrivilege) || x.run.asker == nil {
+		return false
+	}
+	text := msg.Raw(firstLine(remote.Clean(why.Error())))
+	var said interface{ Message() msg.Msg }
+	if errors.As(why, &said) {
+		text = said.Message()
+	}
+	x.jobNote(node, msg.M("engine.sudo-waits", "node", node))
+	_, err := x.run.asker.Ask(ctx, Question{Kind: "sudo", Node: node, Text: text})
+	return err == nil
 }
 
 // admit is the gate: nothing reaches a node without passing here.

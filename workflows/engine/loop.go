@@ -236,7 +236,7 @@ func (r *Run) probe(ctx context.Context, stage *stageRun, step *Step, lost map[s
 // broken reports whether an error is one of a connection that may be better
 // the next time.
 func broken(err error) bool {
-	return errors.Is(err, remote.ErrOutcomeUnknown) || errors.Is(err, remote.ErrNotStarted)
+	return errors.Is(err, remote.ErrOutcomeUnknown) || errors.Is(err, remote.ErrNotStarted) || errors.Is(err, remote.ErrPrivilege)
 }
 
 // guard makes sure of the lease and asks the step's guards on fresh facts: for a

@@ -40,6 +40,9 @@ type Options struct {
 	// Jobs runs commands with Detach in sessions of their own on the nodes; nil
 	// runs them as any other, and they end with their connection.
 	Jobs Jobs
+	// Asker is asked whether to try again where a node refuses root's rights in
+	// the middle of a run. nil, or a no, ends the step there.
+	Asker Asker
 
 	openJournal func(path string) (file, error) // of tests
 }
@@ -64,6 +67,7 @@ type Run struct {
 	held     Held
 	mirror   *mirror
 	jobs     Jobs
+	asker    Asker
 	book     jobBook
 	control  control
 
@@ -215,7 +219,7 @@ func newRun(o Options) (*Run, error) {
 		return nil, fmt.Errorf("%w: the plan was altered after it was built", ErrPlanStale)
 	}
 	r := &Run{
-		plan: p, conns: o.Conns, jobs: o.Jobs, dry: o.DryRun, onEvent: o.OnEvent, now: o.Now, version: o.Version,
+		plan: p, conns: o.Conns, jobs: o.Jobs, asker: o.Asker, dry: o.DryRun, onEvent: o.OnEvent, now: o.Now, version: o.Version,
 		approval: Approval{Confirm: o.Approval.Confirm, Overrides: maps.Clone(o.Approval.Overrides), TakeOver: o.Approval.TakeOver},
 		state:    Replay(nil), feed: newFeed(p.nodes()), panes: map[string]*pane{},
 		values: values{all: map[string]string{}}, control: newControl(), done: make(chan struct{}),
