@@ -143,6 +143,7 @@ func journal(n *etcdops.NodeFacts, pid int, lines ...string) {
 const (
 	saysRunning  = `{"level":"info","ts":"2026-11-03T14:00:00Z","caller":"etcdmain/etcd.go:63","msg":"Running: ","args":["/opt/etcd/etcd"]}`
 	saysServing  = `{"level":"info","ts":"2026-11-03T14:00:00Z","caller":"embed/serve.go:139","msg":"ready to serve client requests"}`
+	saysSlowDisk = `{"level":"warn","ts":"2026-11-03T14:00:00Z","caller":"wal/wal.go:805","msg":"slow fdatasync","took":"1.9s","expected-duration":"1s"}`
 	saysElection = `{"level":"info","ts":"2026-11-03T14:00:00Z","logger":"raft","caller":"v3@v3.7.0/raft.go:988","msg":"a002 is starting a new election at term 5"}`
 	saysBadDB    = `{"level":"panic","ts":"2026-11-03T14:00:00Z","caller":"backend/backend.go:215","msg":"failed to open database","path":"/var/lib/etcd/member/snap/db","error":"invalid database"}`
 	saysBadWAL   = `{"level":"fatal","ts":"2026-11-03T14:00:00Z","caller":"etcdmain/etcd.go:157","msg":"discovery failed","error":"walpb: crc mismatch: expected: efc3b5ee computed: d5e24308: in file '0000000000000000-0000000000000000.wal' at position: 1016"}`

@@ -156,7 +156,7 @@ func (j *judge) prospectOf(s *seat, c *nodeCase) prospect {
 	if n.Endpoint.Answers && j.cluster == "" && len(j.rivals) > 0 {
 		return foreign
 	}
-	outside := j.openOutside(n.Node)
+	outside := j.keepsDown(n.Node)
 	if j.dataCause(n.Node) {
 		if slices.ContainsFunc(outside, func(o etcdops.Cause) bool { return !j.know.kinds[o.ID].RejoinFixes }) {
 			return fixable
@@ -278,8 +278,22 @@ func (j *judge) endedSound(c *nodeCase) bool {
 	})
 }
 
-// openOutside lists the causes outside the data that keep a node's member
-// down: known with more than a suspicion.
+// borne are causes outside the data that etcd starts and serves with, if slowly
+// (etcd tuning documentation; FAQ, "slow applying").
+var borne = []string{"slow-disk", "clock-skew", "network-partition"}
+
+// keepsDown lists the causes outside the data that keep a node's member down.
+// What it bore until somebody stopped it does not.
+func (j *judge) keepsDown(node string) []etcdops.Cause {
+	list := j.openOutside(node)
+	if !j.has(node, "stopped-by-supervisor") {
+		return list
+	}
+	return slices.DeleteFunc(list, func(c etcdops.Cause) bool { return slices.Contains(borne, c.ID) })
+}
+
+// openOutside lists the causes outside the data of a node, known with more than
+// a suspicion.
 func (j *judge) openOutside(node string) []etcdops.Cause {
 	var list []etcdops.Cause
 	for _, c := range j.causes {

@@ -33,6 +33,14 @@ func TestRemedyTable(t *testing.T) {
 		{"one hung", brokenBy(3, func(f *etcdops.Facts) { hung(f, 2) }), degraded, "stopped-by-supervisor master-2", restart, "master-2", false},
 		{"one silent", brokenBy(3, func(f *etcdops.Facts) { silent(f, 2) }), degraded, "unknown master-2", restart, "master-2", false},
 		{"two of five stopped", brokenBy(5, func(f *etcdops.Facts) { stopped(f, 2); stopped(f, 4) }), degraded, "stopped-by-supervisor master-2", restart, "master-2", false},
+		{"one stopped, whose disk had been slow", brokenBy(3, func(f *etcdops.Facts) {
+			journal(stopped(f, 2), 1002, saysRunning, saysSlowDisk, saysSlowDisk, saysSlowDisk)
+		}), degraded, "stopped-by-supervisor master-2", restart, "master-2", false},
+		{"a majority stopped, whose disks had been slow", brokenBy(3, func(f *etcdops.Facts) {
+			journal(stopped(f, 1), 1001, saysRunning, saysSlowDisk)
+			journal(stopped(f, 2), 1002, saysRunning, saysSlowDisk)
+			noLeader(f)
+		}), lost, "stopped-by-supervisor master-1", restart, "master-1 master-2", false},
 
 		// a minority down, a data cause
 		{"broken db", brokenBy(3, func(f *etcdops.Facts) { badDB(f, 2) }), degraded, "db-corrupt master-2", rejoin, "master-2", false},
