@@ -20,7 +20,7 @@ drill: build ## the wizard on a lab with one broken member
 	bin/novatui drill
 
 .PHONY: test
-test: ## vet, and every test with the race detector (20 to 30 minutes: real etcd, real SSH)
+test: ## vet, and every test with the race detector (about 17 minutes: real etcd, real SSH)
 	go vet ./...
 	# Without atexit_sleep_ms every process under the detector ends a second late.
 	GORACE="atexit_sleep_ms=0 $$GORACE" go test -race -timeout 60m -parallel 3 ./...
@@ -81,7 +81,7 @@ bench: build ## the figures of docs/benchmarks.md
 	go test -run '^$$' -bench . -benchtime 3x ./...
 
 .PHONY: bench-e2e
-bench-e2e: ## a restore of 1 GiB beside Ansible's and beside the floor, and diagnose (as make e2e, and ansible-core; 3 rounds, 12 minutes)
+bench-e2e: ## a restore of 1 GiB beside Ansible's and beside the floor, and diagnose (as make e2e, and ansible-core; 3 rounds, 8 minutes)
 	@[ "$$(uname)" = Linux ] || { echo 'make bench-e2e: the end-to-end benchmarks need Linux (Debian) and root' >&2; exit 1; }
 	go test -tags e2e -run '^$$' -bench . -benchtime 3x -timeout 60m ./e2e
 
