@@ -19,10 +19,10 @@ build: ## write bin/novatui
 drill: build ## the wizard on a lab with one broken member
 	bin/novatui drill
 
+# Without atexit_sleep_ms every process under the detector ends a second late.
 .PHONY: test
 test: ## vet, and every test with the race detector (about 17 minutes: real etcd, real SSH)
 	go vet ./...
-	# Without atexit_sleep_ms every process under the detector ends a second late.
 	GORACE="atexit_sleep_ms=0 $$GORACE" go test -race -timeout 60m -parallel 3 ./...
 
 .PHONY: test-full
