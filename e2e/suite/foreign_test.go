@@ -12,7 +12,7 @@ import (
 // that it is meant.
 func TestFaultForeignSnapshot(t *testing.T) {
 	t.Parallel()
-	w, other := newLab(t), newLab(t)
+	w, other := quick(t), quick(t)
 	named, _, err := other.Snapshot(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -121,7 +121,7 @@ func shownElsewhere(t testing.TB, w *labWorld, run string) {
 // same.
 func TestHandOverOfBadCopies(t *testing.T) {
 	t.Parallel()
-	w := newLab(t)
+	w := quick(t)
 	w.operator = programs.lab
 	c := named(t, "corrupt-db")
 	before := c.Break(t, w)

@@ -108,7 +108,7 @@ func TestKilledInTheMiddleOfARestore(t *testing.T) {
 		name := map[bool]string{true: "ends by itself", false: "resume joins it"}[byItself]
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newLab(t)
+			w := quick(t)
 			c := named(t, "lose-all")
 			before := c.Break(t, w)
 			file := suite.Plan(t, w, suite.Diagnose(t, w))

@@ -17,7 +17,7 @@ import (
 // so, and once the port is free the same run ends proved.
 func TestFaultPortBusy(t *testing.T) {
 	t.Parallel()
-	w := newLab(t)
+	w := quick(t)
 	const node = "master-2"
 	restart := suite.Case{Fault: "stop", Nodes: []int{1}}
 	before := restart.Break(t, w)

@@ -67,7 +67,7 @@ func (w *labWorld) fingerprint(t *testing.T) string {
 
 func TestUnsafeRequestsAreRefused(t *testing.T) {
 	t.Parallel()
-	w := newLab(t)
+	w := quick(t)
 	archive, _, err := w.Snapshot(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func refusesDataDir(t *testing.T, w *labWorld, dir string) {
 
 func TestStalePlanIsRefused(t *testing.T) {
 	t.Parallel()
-	w := newLab(t)
+	w := quick(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	if err := w.Break(ctx, "corrupt-db", "master-2"); err != nil {
@@ -158,7 +158,7 @@ func TestStalePlanIsRefused(t *testing.T) {
 
 func TestBadSnapshotsAreRefused(t *testing.T) {
 	t.Parallel()
-	w := newLab(t)
+	w := quick(t)
 	ctx := context.Background()
 	named, _, err := w.Snapshot(ctx)
 	if err != nil {

@@ -229,8 +229,9 @@ func (w *labWorld) refuses(t *testing.T, args ...string) suite.Answer {
 	return a
 }
 
-// quick is a lab whose operator runs without the race detector: what is tested
-// here are whole programs that are killed.
+// quick is a lab whose operator runs without the race detector, which TestFaults
+// and the tests of two operators have on: what is tested here are refusals, and
+// whole programs that are killed.
 func quick(t *testing.T) *labWorld {
 	w := newLab(t)
 	w.operator = programs.lab
