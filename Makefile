@@ -21,7 +21,7 @@ drill: build ## the wizard on a lab with one broken member
 
 # Without atexit_sleep_ms every process under the detector ends a second late.
 .PHONY: test
-test: ## vet, and every test with the race detector (about 17 minutes: real etcd, real SSH)
+test: ## vet, and every test with the race detector (about 18 minutes: real etcd, real SSH)
 	go vet ./...
 	GORACE="atexit_sleep_ms=0 $$GORACE" go test -race -timeout 60m -parallel 3 ./...
 
@@ -30,7 +30,7 @@ test-full: ## the kill -9 tests at every boundary and in the middle of every ste
 	NOVATUI_TEST_FULL=1 go test -count=1 -v -timeout 150m -run 'TestKilledAtEveryBoundary|TestKilledInTheMiddle' ./e2e/suite
 
 .PHONY: e2e
-e2e: ## repair etcd on machines with systemd and OpenSSH, etcd 3.4 to 3.7 (Linux, Debian, root; about 10 minutes)
+e2e: ## repair etcd on machines with systemd and OpenSSH, etcd 3.4 to 3.7 (Linux, Debian, root; about 11 minutes)
 	@[ "$$(uname)" = Linux ] || { echo 'make e2e: the end-to-end tests need Linux (Debian) and root' >&2; exit 1; }
 	go test -tags e2e -count=1 -timeout 25m ./e2e
 
