@@ -92,11 +92,10 @@ try:
             sys.stdout.buffer.write(part)
             part = content.read(32768)
     while inflated.read(32768): pass
-except (tarfile.TarError, zlib.error):
-    sys.exit(3)
-if found != 1: sys.exit(4)
-try: sys.stdout.buffer.flush()
+    sys.stdout.buffer.flush()
 except OSError: sys.exit(6)
+except (tarfile.TarError, zlib.error, ValueError): sys.exit(3)
+if found != 1: sys.exit(4)
 '
 : >"$dest.part" || fail "writing $dest.part"
 one='exactly one plain .db file with a safe name'
@@ -114,7 +113,7 @@ if python3 -IS -c 'import tarfile, zlib' 2>/dev/null; then
 		3) refuse "$archive cannot be read as a .tar.gz" ;;
 		4) refuse "$archive does not hold $one" ;;
 		5) refuse "the content of $archive is larger than $max bytes" ;;
-		1 | 6) fail "writing $dest.part" ;;
+		6) fail "writing $dest.part" ;;
 		*) fail "unpacking $archive was cut off" ;;
 	esac
 	mv -- "$dest.part" "$dest" || fail "mv $dest.part"

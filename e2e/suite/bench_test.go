@@ -24,8 +24,7 @@ func BenchmarkProcedure(b *testing.B) {
 	}
 	for script, name := range map[string]string{"restart": "stop", "rejoin": "corrupt-db", "restore": "lose-all"} {
 		b.Run(script, func(b *testing.B) {
-			w := newLab(b)
-			w.operator = programs.lab // not under the race detector
+			w := quick(b)
 			c := named(b, name)
 			c.Nodes = nil
 			if name != "lose-all" {
@@ -78,8 +77,7 @@ func (w *labWorld) runbook(t testing.TB, script string) {
 // BenchmarkDiagnose times diagnose of the lab with one dead member, the
 // program's start and the connections included.
 func BenchmarkDiagnose(b *testing.B) {
-	w := newLab(b)
-	w.operator = programs.lab
+	w := quick(b)
 	c := named(b, "stop")
 	c.Break(b, w)
 	for b.Loop() {

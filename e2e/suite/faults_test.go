@@ -55,8 +55,7 @@ func (w *labWorld) asides(node string) []string {
 // nothing.
 func TestFaultsAreRefused(t *testing.T) {
 	t.Parallel()
-	w := newLab(t)
-	w.operator = programs.lab // the race detector adds nothing here
+	w := quick(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	c, err := w.client("master-1")
@@ -156,8 +155,7 @@ func (w *labWorld) mustRun(t *testing.T, args ...string) {
 // one serves nobody.
 func TestFaultStaleMember(t *testing.T) {
 	t.Parallel()
-	w := newLab(t)
-	w.operator = programs.lab // the race detector adds nothing here
+	w := quick(t)
 	salvage := named(t, "lose-quorum")
 	before := salvage.Break(t, w)
 	d := suite.Diagnose(t, w)

@@ -31,8 +31,7 @@ func TestHandOver(t *testing.T) {
 	for _, name := range []string{"corrupt-db", "lose-all"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			first := newLab(t)
-			first.operator = programs.lab
+			first := quick(t)
 			second := first.elsewhere(t)
 			second.operator = programs.operator // under the race detector
 			c := named(t, name)
@@ -122,7 +121,6 @@ func shownElsewhere(t testing.TB, w *labWorld, run string) {
 func TestHandOverOfBadCopies(t *testing.T) {
 	t.Parallel()
 	w := quick(t)
-	w.operator = programs.lab
 	c := named(t, "corrupt-db")
 	before := c.Break(t, w)
 	file := suite.Plan(t, w, suite.Diagnose(t, w))

@@ -21,13 +21,11 @@ func TestKilledAtEveryBoundary(t *testing.T) {
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newLab(t)
-			w.operator = programs.lab // the race detector adds nothing to a kill
+			w := quick(t)
 			c, missed := named(t, name), 0
 			for first, points := true, []string{""}; len(points) > 0; first = false {
 				if !first && name == "lose-quorum" { // which needs members with their first ids
-					w = newLab(t)
-					w.operator = programs.lab
+					w = quick(t)
 				}
 				before := c.Break(t, w)
 				file := suite.Plan(t, w, suite.Diagnose(t, w))

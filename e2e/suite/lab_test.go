@@ -83,6 +83,15 @@ func newLab(t testing.TB) *labWorld {
 	return w
 }
 
+// quick is a lab whose operator runs without the race detector, which TestFaults
+// has on: it shows nothing of a refusal, or of a program that is killed.
+func quick(t testing.TB) *labWorld {
+	t.Helper()
+	w := newLab(t)
+	w.operator = programs.lab
+	return w
+}
+
 func (w *labWorld) must(t testing.TB, args ...string) []byte {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -121,8 +121,7 @@ func (w *labWorld) runs(t testing.TB) []storedRun {
 // nothing and says that it lost the cluster.
 func TestTwoOperators(t *testing.T) {
 	t.Parallel()
-	first := newLab(t)
-	first.operator = programs.lab
+	first := quick(t)
 	second := first.elsewhere(t)
 	c := named(t, "corrupt-db")
 	before := c.Break(t, first)
@@ -172,8 +171,7 @@ func TestTwoOperators(t *testing.T) {
 // by force; its run then changes nothing more.
 func TestUnlock(t *testing.T) {
 	t.Parallel()
-	first := newLab(t)
-	first.operator = programs.lab
+	first := quick(t)
 	second := first.elsewhere(t)
 	c := named(t, "stop")
 	before := c.Break(t, first)

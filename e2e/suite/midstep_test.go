@@ -24,8 +24,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 			if os.Getenv("NOVATUI_TEST_FULL") != "" {
 				most = 1000
 			}
-			w := newLab(t)
-			w.operator = programs.lab // the race detector adds nothing to a kill
+			w := quick(t)
 			c, inside := named(t, name), 0
 			before := c.Break(t, w)
 			lengths, a, err := chaos.Lengths(w.command(t, "apply", suite.Plan(t, w, suite.Diagnose(t, w)), "--confirm", w.Cluster(), "-o", "json"))
@@ -36,8 +35,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 			moments := chaos.Moments(lengths, 5, most)
 			for _, m := range moments {
 				if c.Fault == "lose-quorum" { // which needs members with their first ids
-					w = newLab(t)
-					w.operator = programs.lab
+					w = quick(t)
 				}
 				if killInside(t, w, c, m) {
 					inside++

@@ -229,15 +229,6 @@ func (w *labWorld) refuses(t *testing.T, args ...string) suite.Answer {
 	return a
 }
 
-// quick is a lab whose operator runs without the race detector, which TestFaults
-// and the tests of two operators have on: what is tested here are refusals, and
-// whole programs that are killed.
-func quick(t *testing.T) *labWorld {
-	w := newLab(t)
-	w.operator = programs.lab
-	return w
-}
-
 // later are points that only the long test takes.
 func later(points ...string) []string {
 	if os.Getenv("NOVATUI_TEST_FULL") == "" {

@@ -15,8 +15,7 @@ import (
 // was written since.
 func TestRestoreBesideWriters(t *testing.T) {
 	t.Parallel()
-	w := newLab(t)
-	w.operator = programs.lab
+	w := quick(t)
 	named(t, "lose-all").Break(t, w)
 	plan := suite.Plan(t, w, suite.Diagnose(t, w))
 	ctx, cancel := context.WithCancel(t.Context())
