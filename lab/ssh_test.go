@@ -109,6 +109,11 @@ func TestSSHTerminal(t *testing.T) {
 	if err := s.WindowChange(50, 200); err != nil {
 		t.Fatal(err)
 	}
+	// What is typed may overtake the request, which has no answer; the answer to
+	// a later request cannot.
+	if _, err := s.SendRequest("keepalive@openssh.com", true, nil); err != nil {
+		t.Fatal(err)
+	}
 	say("stty size", "50 200")
 	say("sleep 100; echo woke-$?", "sleep 100")
 	if _, err := in.Write([]byte{3}); err != nil { // ctrl-c

@@ -54,8 +54,8 @@ func newExecution(c *Conn, ch xssh.Channel, limit int, s remote.Streams) *execut
 	mark := []byte(c.mark.text())
 	x := &execution{
 		c: c, ch: ch, s: s,
-		stdout:   &sink{mark: mark, out: s.Stdout, tee: tee, keep: limit},
-		stderr:   &sink{mark: mark, out: s.Stderr, tee: tee, keep: limit},
+		stdout:   newSink(mark, s.Stdout, tee, limit),
+		stderr:   newSink(mark, s.Stderr, tee, limit),
 		accepted: make(chan error, 1), exited: make(chan struct{}), over: make(chan struct{}),
 		drained: make(chan struct{}), broken: make(chan error, 3),
 	}
@@ -292,17 +292,34 @@ func (x *execution) abandon() {
 func (x *execution) terminate() {
 	defer x.ch.Close() //nolint:errcheck // the session is given up
 	_, _ = x.ch.SendRequest("signal", false, xssh.Marshal(struct{ Signal string }{"TERM"}))
-	timer := time.NewTimer(signalTime)
+	if x.ends(nil, signalTime) {
+		return
+	}
+	// A slow node may not have begun the command when its deadline passed.
+	if x.ends(x.stdout.marked, killTime) {
+		return
+	}
+	if pid := x.stdout.process(); pid > 1 && !x.last {
+		x.c.kill(pid)
+	}
+}
+
+// ends waits for the end of the command, until sooner is closed or for at most
+// d, and reports whether the command or its line has ended.
+func (x *execution) ends(sooner <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-x.exited:
+		return true
 	case <-x.over:
+		return true
 	case <-x.c.ended.Done():
+		return true
+	case <-sooner:
 	case <-timer.C:
-		if pid := x.stdout.process(); pid > 1 && !x.last {
-			x.c.kill(pid)
-		}
 	}
+	return false
 }
 
 // kill ends a command with everything in its process group. It takes no part in

@@ -160,7 +160,7 @@ func FuzzSink(f *testing.F) {
 		if bytes.Contains(append(slices.Clone(noise), mark[:len(mark)-1]...), mark) || step < 1 {
 			t.Skip()
 		}
-		s := &sink{mark: mark, tee: &sharedTee{}, keep: 1 << 20}
+		s := newSink(mark, nil, &sharedTee{}, 1<<20)
 		all := slices.Concat(noise, mark, []byte("123\n"), out)
 		for len(all) > 0 {
 			n := min(step, len(all))

@@ -29,9 +29,14 @@ type sink struct {
 	buf       []byte
 	truncated bool
 	started   bool
-	pid       int // that the marker named
+	marked    chan struct{} // closed when started
+	pid       int           // that the marker named
 	detached  bool
 	failed    error // of out
+}
+
+func newSink(mark []byte, out io.Writer, tee *sharedTee, keep int) *sink {
+	return &sink{mark: mark, out: out, tee: tee, keep: keep, marked: make(chan struct{})}
 }
 
 func (s *sink) Write(p []byte) (int, error) {
@@ -80,6 +85,7 @@ func (s *sink) afterMark(p []byte) []byte {
 		}
 		s.pid, _ = strconv.Atoi(string(pid)) // 0 is "not known"
 		s.head, s.noise, s.started = nil, nil, true
+		close(s.marked)
 		return rest
 	}
 	// The marker may come in pieces: its length is all that has to stay.

@@ -8,8 +8,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -139,15 +141,7 @@ func deadlineAndCancel(t *testing.T, deaf bool) {
 	ready := filepath.Join(t.TempDir(), "ready")
 	script := `trap "echo x >` + told + `; exit" TERM; echo x >` + ready + `; while :; do sleep 0.05; done`
 	t.Run("deadline", func(t *testing.T) {
-		cmd := sh(script)
-		cmd.Timeout = 1500 * time.Millisecond
-		faster(t, 10*time.Second, func() {
-			_, err := c.Run(within(t), cmd, remote.Streams{})
-			wantKind(t, err, remote.ErrOutcomeUnknown)
-			if !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("got %v", err)
-			}
-		})
+		overrun(t, c, script, ready)
 		eventually(t, "the command is told to end", func() bool { return exists(told) })
 	})
 	t.Run("cancel", func(t *testing.T) {
@@ -172,6 +166,58 @@ func deadlineAndCancel(t *testing.T, deaf bool) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// TestDeadlineBeforeTheCommandBegins: a login shell that takes longer than the
+// deadline begins the command all the same, and it is told to end then.
+func TestDeadlineBeforeTheCommandBegins(t *testing.T) {
+	dir := t.TempDir()
+	slow, begin, pid := filepath.Join(dir, "slow"), filepath.Join(dir, "begin"), filepath.Join(dir, "pid")
+	shell := filepath.Join(dir, "shell")
+	login := "#!/bin/sh\nif [ -e " + slow + " ]; then echo $$ >" + pid + "; rm " + slow +
+		"; while [ ! -e " + begin + " ]; do sleep 0.05; done; fi\nexec /bin/sh \"$@\"\n"
+	if err := os.WriteFile(shell, []byte(login), 0o700); err != nil { //nolint:gosec // it is a program
+		t.Fatal(err)
+	}
+	c := connect(t, patient(), newServer(t, remotetest.ServerOptions{NoSignals: true, Shell: shell}).Node("n1"))
+	if err := os.WriteFile(slow, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := sh("while :; do sleep 0.05; done")
+	cmd.Timeout = time.Second
+	_, err := c.Run(within(t), cmd, remote.Streams{})
+	wantKind(t, err, remote.ErrOutcomeUnknown)
+	if err := os.WriteFile(begin, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	process := 0
+	eventually(t, "the login shell runs", func() bool {
+		written, _ := os.ReadFile(pid) //nolint:gosec // the test's own
+		process, _ = strconv.Atoi(strings.TrimSpace(string(written)))
+		return process > 0
+	})
+	eventually(t, "the command is gone", func() bool { return errors.Is(syscall.Kill(process, 0), syscall.ESRCH) })
+}
+
+// overrun runs a script that has no end until its deadline passes, with ever
+// longer deadlines until one passes after the script made the file ready.
+func overrun(t *testing.T, c remote.Conn, script, ready string) {
+	t.Helper()
+	for limit := time.Second; limit <= 16*time.Second; limit *= 2 {
+		cmd := sh(script)
+		cmd.Timeout = limit
+		faster(t, limit+10*time.Second, func() {
+			_, err := c.Run(within(t), cmd, remote.Streams{})
+			wantKind(t, err, remote.ErrOutcomeUnknown)
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+		})
+		if exists(ready) {
+			return
+		}
+	}
+	t.Fatal("the command does not begin")
 }
 
 func exists(path string) bool {
