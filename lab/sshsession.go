@@ -34,8 +34,9 @@ type session struct {
 	env    []string
 	term   *terminal
 
-	pid   int
-	close func() // takes the process's terminal or pipes away
+	pid      int
+	answered chan struct{} // closed once the request to start it has its answer
+	close    func()        // takes the process's terminal or pipes away
 }
 
 // terminal is what a pty-req asked for.
@@ -52,11 +53,16 @@ func (c *sshConn) session(nc ssh.NewChannel) {
 		return
 	}
 	defer ch.Close()
-	s := &session{server: c.server, conn: c, ch: ch}
+	s := &session{server: c.server, conn: c, ch: ch, answered: make(chan struct{})}
+	answer := sync.OnceFunc(func() { close(s.answered) })
+	defer answer()
 	for r := range requests {
 		ok := s.request(r)
 		if r.WantReply {
 			_ = r.Reply(ok, nil)
+		}
+		if s.pid != 0 {
+			answer()
 		}
 	}
 	// The channel is closed. Like sshd: a terminal is hung up, which sends
@@ -329,8 +335,10 @@ func (s *session) background(f func()) {
 	}()
 }
 
-// finish tells the client how the process ended and closes the channel.
+// finish tells the client how the process ended and closes the channel, as sshd
+// never before it has said that the process was started.
 func (s *session) finish(cmd *exec.Cmd) {
+	<-s.answered
 	_ = s.ch.CloseWrite()
 	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		_, _ = s.ch.SendRequest("exit-signal", false, ssh.Marshal(struct {

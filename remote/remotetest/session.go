@@ -72,6 +72,9 @@ func (s *Server) session(c net.Conn, nc ssh.NewChannel) {
 	defer ch.Close() //nolint:errcheck // it is over
 	var running sync.WaitGroup
 	defer running.Wait()
+	answered := make(chan struct{})
+	answer := sync.OnceFunc(func() { close(answered) })
+	defer answer()
 	var cmd *exec.Cmd
 	kill := func(sig syscall.Signal) {
 		if cmd != nil && cmd.Process != nil {
@@ -89,7 +92,7 @@ func (s *Server) session(c net.Conn, nc ssh.NewChannel) {
 		case "exec":
 			var m struct{ Command string }
 			if cmd == nil && ssh.Unmarshal(r.Payload, &m) == nil {
-				cmd, ok = s.start(ch, m.Command, &running)
+				cmd, ok = s.start(ch, m.Command, answered, &running)
 			}
 		case "signal":
 			var m struct{ Signal string }
@@ -101,6 +104,9 @@ func (s *Server) session(c net.Conn, nc ssh.NewChannel) {
 		if r.WantReply {
 			_ = r.Reply(ok, nil)
 		}
+		if cmd != nil {
+			answer()
+		}
 		if ok && r.Type == "exec" && s.DropOnExec.Load() {
 			_ = c.Close()
 		}
@@ -108,9 +114,9 @@ func (s *Server) session(c net.Conn, nc ssh.NewChannel) {
 }
 
 // start runs a command as sshd does: the login shell with -c, in a process
-// group of its own. Its exit status is reported when it ends; the channel closes
-// when nobody holds its outputs any more.
-func (s *Server) start(ch ssh.Channel, line string, running *sync.WaitGroup) (*exec.Cmd, bool) {
+// group of its own. Its exit status is reported when it ends, but not before the
+// request is answered; the channel closes when nobody holds its outputs any more.
+func (s *Server) start(ch ssh.Channel, line string, answered <-chan struct{}, running *sync.WaitGroup) (*exec.Cmd, bool) {
 	cmd := exec.Command(s.opts.Shell, "-c", line) //nolint:gosec // that is what a server is for
 	cmd.Env = s.opts.Env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -159,7 +165,9 @@ func (s *Server) start(ch ssh.Channel, line string, running *sync.WaitGroup) (*e
 	running.Add(1)
 	s.spawn(func() {
 		defer running.Done()
-		report(ch, cmd.Wait())
+		err := cmd.Wait()
+		<-answered
+		report(ch, err)
 		outputs.Wait()
 		s.mu.Lock()
 		delete(s.groups, cmd.Process.Pid)
