@@ -29,7 +29,7 @@ type sink struct {
 	buf       []byte
 	truncated bool
 	started   bool
-	marked    chan struct{} // closed when started
+	marked    chan struct{} // closed by begin
 	pid       int           // that the marker named
 	detached  bool
 	failed    error // of out
@@ -84,8 +84,7 @@ func (s *sink) afterMark(p []byte) []byte {
 			return nil // The rest of the line is still to come.
 		}
 		s.pid, _ = strconv.Atoi(string(pid)) // 0 is "not known"
-		s.head, s.noise, s.started = nil, nil, true
-		close(s.marked)
+		s.begin()
 		return rest
 	}
 	// The marker may come in pieces: its length is all that has to stay.
@@ -96,6 +95,13 @@ func (s *sink) afterMark(p []byte) []byte {
 		s.head = append([]byte(nil), s.head[cut:]...)
 	}
 	return nil
+}
+
+// begin lets everything through from here on: the marker was seen, or there is
+// none to wait for.
+func (s *sink) begin() {
+	s.head, s.noise, s.started = nil, nil, true
+	close(s.marked)
 }
 
 // begun reports whether the marker was seen.

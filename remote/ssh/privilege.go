@@ -78,7 +78,8 @@ func (c *Conn) plainTrue(ctx context.Context) (remote.Result, error) {
 		return remote.Result{}, err
 	}
 	x := newExecution(c, ch, probeOutput, remote.Streams{})
-	x.stdout.started, x.stderr.started = true, true
+	x.stdout.begin()
+	x.stderr.begin()
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return x.run(ctx, "true", reqs, release)
