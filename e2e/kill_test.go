@@ -27,9 +27,13 @@ func TestKilledAtEveryBoundary(t *testing.T) {
 					h := start(t, hosts.Options{})
 					suite.Record(t, h, "kill -9 at "+point, c.Procedure)
 					before := c.Break(t, h)
-					if !suite.KillAndResume(t, h, suite.Plan(t, h, suite.Diagnose(t, h)), point) {
+					plan := suite.Plan(t, h, suite.Diagnose(t, h))
+					at := suite.SamePoint(suite.Boundaries(t, plan), point)
+					if suite.KillAndResume(t, h, plan, at) {
+						t.Logf("survived a kill at %s", at)
+					} else {
 						missed++
-						t.Logf("did not come by")
+						t.Logf("did not come by %s", at)
 					}
 					c.Proved(t, h, before)
 				})

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -43,20 +44,33 @@ func TestUnpackShapes(t *testing.T) {
 			t.Fatal(err)
 		}
 		members := zipped(t, whole.Bytes()[:1000]) + zipped(t, whole.Bytes()[1000:])
+		sparse, long := dir+"/sparse.tar.gz", strings.Repeat("etcd/", 40)+"a.db"
+		holes := big + strings.Repeat("\x00", 1<<20) + big
+		write(t, dir+"/holes.db", holes)
+		if out, err := exec.Command("tar", "-C", dir, "-Sczf", sparse, "holes.db").CombinedOutput(); err != nil { //nolint:gosec // the test's own
+			t.Fatalf("%v: %s", err, out)
+		}
+		archive(t, file, entry{long, tar.TypeReg, big})
 		flipped := []byte(packed)
 		flipped[len(flipped)-6] ^= 1 // in the checksum
 		for what, c := range map[string]struct {
-			text   string
-			status int
+			text, want string
 		}{
-			"one member":     {packed, 0},
-			"two members":    {members, 0},
-			"padded":         {packed + strings.Repeat("\x00", 70000), 0},
-			"checksum":       {string(flipped), ExitRefused},
-			"cut by one":     {packed[:len(packed)-1], ExitRefused},
-			"cut in members": {members[:len(members)-100], ExitRefused},
-			"behind it":      {packed + "garbage", ExitRefused},
+			"one member":      {packed, big},
+			"two members":     {members, big},
+			"padded":          {packed + strings.Repeat("\x00", 70000), big},
+			"a long name":     {read(t, file), big},
+			"sparse":          {read(t, sparse), holes},
+			"checksum":        {string(flipped), ""},
+			"cut by one":      {packed[:len(packed)-1], ""},
+			"cut in members":  {members[:len(members)-100], ""},
+			"cut before gzip": {zipped(t, whole.Bytes()[:300000]), ""},
+			"behind it":       {packed + "garbage", ""},
 		} {
+			status := 0
+			if c.want == "" {
+				status = ExitRefused
+			}
 			for _, from := range []string{file, "-"} {
 				write(t, file, c.text)
 				dest := fmt.Sprintf("%s/%s%d.db", dir, strings.ReplaceAll(what, " ", "-"), len(from))
@@ -64,16 +78,50 @@ func TestUnpackShapes(t *testing.T) {
 				if from == "-" {
 					stdin = c.text
 				}
-				_, errOut, status := runScript([]string{"sh"}, stdin, "unpack.sh", from, dest, "1000000")
-				if status != c.status {
-					t.Errorf("%s from %s: status %d instead of %d, %s", what, from, status, c.status, errOut)
+				_, errOut, ended := runScript([]string{"sh"}, stdin, "unpack.sh", from, dest, "3000000")
+				if ended != status {
+					t.Errorf("%s from %s: status %d instead of %d, %s", what, from, ended, status, errOut)
 				}
-				if got, err := os.ReadFile(dest); (err == nil) != (c.status == 0) || err == nil && string(got) != big {
+				if got, err := os.ReadFile(dest); (err == nil) != (status == 0) || string(got) != c.want {
 					t.Errorf("%s from %s: %d bytes, %v", what, from, len(got), err)
 				}
 			}
 		}
 	})
+}
+
+// TestUnpackLargeHeader: what an archive says about a file is read into memory,
+// and is bounded.
+func TestUnpackLargeHeader(t *testing.T) {
+	if err := exec.Command("python3", "-c", "import tarfile, zlib").Run(); err != nil {
+		t.Skip("no Python here: tar reads the headers")
+	}
+	dir := tree(t, map[string]string{"x": ""})
+	file, dest := dir+"/a.db.tar.gz", dir+"/out.db"
+	record := "2097152 comment="
+	archive(t, file, entry{"pax", tar.TypeReg, record + strings.Repeat("x", 2097152-len(record)-1) + "\n"}, entry{"a.db", tar.TypeReg, "x"})
+	z, err := gzip.NewReader(strings.NewReader(read(t, file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var whole bytes.Buffer
+	if _, err := whole.ReadFrom(z); err != nil {
+		t.Fatal(err)
+	}
+	header := whole.Bytes()[:512]
+	header[156] = tar.TypeXHeader
+	sum := 0
+	for i, c := range header {
+		if i >= 148 && i < 156 {
+			c = ' '
+		}
+		sum += int(c)
+	}
+	copy(header[148:156], fmt.Sprintf("%06o\x00 ", sum))
+	write(t, file, zipped(t, whole.Bytes()))
+	if _, errOut, status := runScript([]string{"sh"}, "", "unpack.sh", file, dest, "10000000"); status != ExitRefused {
+		t.Errorf("status %d, %s", status, errOut)
+	}
 }
 
 func zipped(t *testing.T, b []byte) string {

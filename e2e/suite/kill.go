@@ -23,6 +23,23 @@ func Boundaries(t testing.TB, file string) []string {
 	return points
 }
 
+// SamePoint is the point among those of a plan that is like one of another plan:
+// itself, or of the same step on another node. Which node gives the snapshot is
+// decided anew in every cluster.
+func SamePoint(points []string, like string) string {
+	kind, _, _ := strings.Cut(like, "/")
+	same := like
+	for _, p := range points {
+		if p == like {
+			return p
+		}
+		if k, _, _ := strings.Cut(p, "/"); k == kind {
+			same = p
+		}
+	}
+	return same
+}
+
 // Stages lists the stages of a plan, in order.
 func Stages(t testing.TB, file string) []string {
 	t.Helper()
