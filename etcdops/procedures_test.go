@@ -211,7 +211,9 @@ func TestRestoreWithTheBuilders(t *testing.T) {
 		if other, err = c.conns[n.Name].Run(t.Context(), cmd, remote.Streams{}); err != nil || other.Exit != 1 {
 			t.Fatalf("a flipped bit: status %d, %v: %s", other.Exit, err, other.Stderr)
 		}
-		write(t, file, text[:len(text)-1]+"X")
+		flipped = []byte(text)
+		flipped[len(flipped)-1] ^= 1
+		write(t, file, string(flipped))
 		if other, err = c.conns[n.Name].Run(t.Context(), cmd, remote.Streams{}); err != nil || other.Exit != 1 ||
 			!strings.Contains(string(other.Stderr), "at the end") {
 			t.Fatalf("another end: status %d, %v: %s", other.Exit, err, other.Stderr)

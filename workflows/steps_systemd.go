@@ -133,6 +133,18 @@ func (w *world) startStep(id, node string, start remote.Command, before ...remot
 			}
 			return engine.NotDone, nil
 		},
+		// A unit that reached its start limit meanwhile is not started by systemd
+		// any more: whoever mended the cause and resumes would wait for ever.
+		Recheck: func(ctx context.Context, x *engine.Exec) (engine.Probed, error) {
+			unit, err := w.unit(ctx, x, node, show)
+			if err != nil {
+				return engine.Unknown, err
+			}
+			if started(unit) {
+				return engine.Done, nil
+			}
+			return engine.NotDone, nil
+		},
 		Verify: func(ctx context.Context, x *engine.Exec) error {
 			return w.waitStarted(ctx, x, node, show)
 		},
@@ -167,12 +179,17 @@ func (w *world) waitStarted(ctx context.Context, x *engine.Exec, node string, sh
 		if unit.Active == "failed" {
 			return false, fmt.Errorf("%w: unit %s on %s is failed (%s)", ErrCrashed, unit.Name, node, unit.Result)
 		}
-		return unit.MainPID > 0 && (unit.Active == "active" || unit.Active == "activating"), nil
+		return started(unit), nil
 	})
 	if err != nil && last.Active != "" && !errors.Is(err, ErrCrashed) {
 		return fmt.Errorf("unit %s on %s is %s (%s): %w", last.Name, node, last.Active, last.Sub, err)
 	}
 	return err
+}
+
+// started reports whether systemd has a main process for the unit.
+func started(unit etcdops.UnitFacts) bool {
+	return unit.MainPID > 0 && (unit.Active == "active" || unit.Active == "activating")
 }
 
 // unit asks systemd for the unit's state.

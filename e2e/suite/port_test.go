@@ -60,6 +60,8 @@ func TestFaultPortBusy(t *testing.T) {
 	if err := holder.Close(); err != nil {
 		t.Fatal(err)
 	}
+	// As when systemd has given up: nobody but resume starts it again.
+	w.ssh(t, node, "systemctl stop etcd")
 	w.mustRun(t, "resume")
 	restart.Proved(t, w, before)
 }

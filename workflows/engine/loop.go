@@ -44,7 +44,7 @@ func (r *Run) stages(ctx context.Context) ([]stepEnd, error) {
 	var all []stepEnd
 	for i := range r.plan.Stages {
 		stage := &r.plan.Stages[i]
-		if r.stageFinished(stage) {
+		if r.stageFinished(stage) && !r.inDoubt(i) {
 			continue
 		}
 		if err := r.boundary(ctx); err != nil {
@@ -71,6 +71,15 @@ func (r *Run) stages(ctx context.Context) ([]stepEnd, error) {
 		}
 	}
 	return all, nil
+}
+
+// inDoubt reports whether a finished stage is asked again, because what it began
+// may have ended since, and nobody saw it go on.
+func (r *Run) inDoubt(i int) bool {
+	if r.dry || i+1 == len(r.plan.Stages) || r.stageFinished(&r.plan.Stages[i+1]) {
+		return false
+	}
+	return slices.ContainsFunc(r.plan.Stages[i].Steps, func(s Step) bool { return s.Recheck != nil })
 }
 
 func (r *Run) stageFinished(stage *Stage) bool {
@@ -129,8 +138,7 @@ func (r *Run) stage(ctx context.Context, stage *Stage) []stepEnd {
 // result.
 func (r *Run) step(ctx context.Context, stage *stageRun, step *Step) (end stepEnd) {
 	end.step = step
-	before := r.state.Step(step.ID)
-	if before.Status.Finished() {
+	if r.settled(step) {
 		return end
 	}
 	defer func() {
@@ -144,7 +152,7 @@ func (r *Run) step(ctx context.Context, stage *stageRun, step *Step) (end stepEn
 		return stepEnd{step: step, halted: true}
 	}
 	began := r.now()
-	probed, end := r.probeFirst(ctx, stage, step, before)
+	probed, end := r.probeFirst(ctx, stage, step)
 	if end.outcome != "" || probed == Done {
 		return end
 	}
@@ -173,13 +181,28 @@ func (r *Run) step(ctx context.Context, stage *stageRun, step *Step) (end stepEn
 	return r.prove(ctx, stage, step)
 }
 
-// probeFirst asks reality whether the step is done already.
-func (r *Run) probeFirst(ctx context.Context, stage *stageRun, step *Step, before StepState) (Probed, stepEnd) {
+// settled reports whether the step is done, and nothing of it can have ended
+// since.
+func (r *Run) settled(step *Step) bool {
+	return r.state.Step(step.ID).Status.Finished() && (step.Recheck == nil || r.dry)
+}
+
+// probeFirst asks reality whether the step is done already, or still.
+func (r *Run) probeFirst(ctx context.Context, stage *stageRun, step *Step) (Probed, stepEnd) {
 	end := stepEnd{step: step}
+	before := r.state.Step(step.ID)
+	if before.Status.Finished() {
+		// Where nobody can tell, the steps that follow find out.
+		probed, err := r.probe(ctx, stage, step, step.Recheck, nil)
+		if err != nil || probed != NotDone {
+			probed = Done
+		}
+		return probed, end
+	}
 	if step.Probe == nil {
 		return NotDone, end
 	}
-	probed, err := r.probe(ctx, stage, step, nil)
+	probed, err := r.probe(ctx, stage, step, step.Probe, nil)
 	if r.dry && (err != nil || probed == Unknown) {
 		// What the steps before would have made is not there, so a probe may
 		// well not know.
@@ -204,15 +227,15 @@ func (r *Run) probeFirst(ctx context.Context, stage *stageRun, step *Step, befor
 	return probed, end
 }
 
-// probe calls a step's Probe, once more over fresh connections when one broke
-// meanwhile, and journals the answer.
-func (r *Run) probe(ctx context.Context, stage *stageRun, step *Step, lost map[string]bool) (Probed, error) {
+// probe asks a step's Probe or Recheck, once more over fresh connections when
+// one broke meanwhile, and journals the answer.
+func (r *Run) probe(ctx context.Context, stage *stageRun, step *Step, ask func(context.Context, *Exec) (Probed, error), lost map[string]bool) (Probed, error) {
 	probed, err := Unknown, error(nil)
 	for try := 0; try < 2; try++ {
 		x := &Exec{run: r, stage: stage.id, step: step, phase: inProbe, lost: maps.Clone(lost)}
 		probed, err = protect("probe of step "+step.ID, func() (Probed, error) {
 			defer x.over()
-			return step.Probe(ctx, x)
+			return ask(ctx, x)
 		})
 		_, _, lost = x.unsettled()
 		if err == nil || ctx.Err() != nil || !broken(err) {
@@ -323,7 +346,7 @@ func nothingSent(err error) bool {
 func (r *Run) settle(ctx context.Context, stage *stageRun, end stepEnd, lost map[string]bool) stepEnd {
 	again := end.again
 	end.again = false
-	probed, err := r.probe(ctx, stage, end.step, lost)
+	probed, err := r.probe(ctx, stage, end.step, end.step.Probe, lost)
 	switch {
 	case err != nil:
 		end.outcome, end.err = OutcomeUnknown, errors.Join(end.err, err)

@@ -120,6 +120,12 @@ type Step struct {
 	// Probe asks reality whether the step is done already. A step that changes
 	// anything must have one; for a Read step nil means "run it".
 	Probe func(ctx context.Context, x *Exec) (Probed, error) `json:"-"`
+	// Recheck, where it is not nil, asks whether what the step brought about
+	// still holds, because it can end by itself (a service that was started). A
+	// resumed run asks it of a step that is done, unless the stage after the
+	// step's own was finished too, and does the step again when it answers
+	// NotDone.
+	Recheck func(ctx context.Context, x *Exec) (Probed, error) `json:"-"`
 	// Do does it. Verify proves that it worked; nil only for Read steps.
 	Do     func(ctx context.Context, x *Exec) error `json:"-"`
 	Verify func(ctx context.Context, x *Exec) error `json:"-"`
