@@ -65,8 +65,10 @@ func (w *world) on(node string, c remote.Command, err error) engine.NodeCommand 
 	return engine.NodeCommand{Node: node, Command: c}
 }
 
+// note keeps the first error of planning. Steps that run at once ask for a host
+// too: theirs was good when the plan was made, so nothing is written then.
 func (w *world) note(err error) {
-	if w.err == nil {
+	if err != nil && w.err == nil {
 		w.err = err
 	}
 }

@@ -235,12 +235,13 @@ func (w *world) dbPath(b bundle, node string) string {
 // arrived probes whether a node has the plain database. One that is there and
 // is another is an error: it is never overwritten.
 func (w *world) arrived(b bundle, node string, stat remote.Command, same func(context.Context, *engine.Exec) error) func(context.Context, *engine.Exec) (engine.Probed, error) {
+	file := w.dbPath(b, node)
 	return func(ctx context.Context, x *engine.Exec) (engine.Probed, error) {
 		found, err := w.stat(ctx, x, node, stat)
 		if err != nil {
 			return engine.Unknown, err
 		}
-		if !found[w.dbPath(b, node)].Exists() {
+		if !found[file].Exists() {
 			return engine.NotDone, nil
 		}
 		return engine.Done, same(ctx, x)

@@ -192,10 +192,15 @@ func (r *Run) probeFirst(ctx context.Context, stage *stageRun, step *Step) (Prob
 	end := stepEnd{step: step}
 	before := r.state.Step(step.ID)
 	if before.Status.Finished() {
-		// Where nobody can tell, the steps that follow find out.
 		probed, err := r.probe(ctx, stage, step, step.Recheck, nil)
-		if err != nil || probed != NotDone {
-			probed = Done
+		switch {
+		case err != nil || probed == Unknown:
+			// The steps that follow find out.
+			return Done, end
+		case probed == Done:
+			if _, err := r.emit(Event{Type: StepSkipped, Stage: stage.id, Step: step.ID, Node: step.Node}); err != nil {
+				end.outcome, end.err = OutcomeStopped, err
+			}
 		}
 		return probed, end
 	}

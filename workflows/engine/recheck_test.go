@@ -56,6 +56,9 @@ func TestResumeAsksWhetherAStartStillHolds(t *testing.T) {
 			if res := again.Wait(); res.Outcome != OutcomeDone {
 				t.Fatalf("got %+v", res)
 			}
+			if st := Replay(events(again)).Step("start"); st.Status != StatusDone {
+				t.Errorf("the start is %s", st.Status)
+			}
 			if got := l.evidence(t, "n1"); !slices.Equal(got, c.want) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}

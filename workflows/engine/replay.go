@@ -160,6 +160,9 @@ func (s *State) step(e Event, intent map[string]remote.Effect) {
 			st.Status = StatusNotDone
 		}
 	case StepSkipped, StepDone:
+		if e.Type == StepSkipped && st.Status.Finished() {
+			return // asked again, and still so
+		}
 		st = st.finished(e)
 		// A step that is found done was done by whoever intended it, if this
 		// run did.
