@@ -196,13 +196,20 @@ func (w *world) envBack(node string) engine.Step {
 
 // unitAsBefore gives the unit its state of before the run: let go where the run
 // held it down, started where systemd ran it or kept trying to, stopped where
-// it was down. No step where the run did not touch the unit.
+// it was down. No step where the run did not touch the unit. A member whose log
+// was gone is let go and not started: it kept failing only because another one
+// told it that it belongs to a cluster already, and where that one is slower to
+// come up it founds an empty cluster of the same identity (seen in the lab, etcd
+// 3.7; facts-etcd, pitfall 39a).
 func (w *world) unitAsBefore(node string) []engine.Step {
 	h, u := w.host(node), w.undone
 	was := w.node(node).Unit
 	held, restarted := u.begun("stop/"+node), u.begun("restart/"+node)
 	if !held && !restarted {
 		return nil
+	}
+	if w.stoppedForGood(node) {
+		was.Active = "inactive"
 	}
 	show := quiet(h.ShowUnit())
 	s := engine.Step{
@@ -216,8 +223,12 @@ func (w *world) unitAsBefore(node string) []engine.Step {
 			w.guard("identity", w.identityHolds([]string{node})),
 		},
 	}
-	if wasUp(was) {
+	switch {
+	case wasUp(was):
 		s.Title = msg.M("step.unit-up.title", "node", node)
+	case w.stoppedForGood(node):
+		s.Title = msg.M("step.unit-gone.title", "node", node)
+		s.Why = msg.M("step.unit-gone.why")
 	}
 	commands := unitCommands(h, was, held)
 	if len(commands) == 0 {
@@ -249,6 +260,13 @@ func (w *world) unitAsBefore(node string) []engine.Step {
 		})
 	}
 	return []engine.Step{s}
+}
+
+// stoppedForGood reports whether a rollback does not start the unit again,
+// although systemd kept trying to: the member's log was gone.
+func (w *world) stoppedForGood(node string) bool {
+	n := w.node(node)
+	return wasUp(n.Unit) && n.Data.Error == "" && !(n.Data.Exists && n.WAL.HasWAL)
 }
 
 // unitCommands lead back to a unit as it was. held: the run held it down;
@@ -313,6 +331,9 @@ func (w *world) asBefore(f etcdops.Facts, v etcdops.Verdict) (held []msg.Msg, mi
 		held = append(held, msg.M("proof.rollback.data-untouched"))
 	}
 	held = append(held, msg.M("proof.rollback.env"), msg.M("proof.rollback.units"))
+	if down := slices.DeleteFunc(u.on("stop"), func(node string) bool { return !w.stoppedForGood(node) }); len(down) > 0 {
+		held = append(held, msg.M("proof.rollback.not-started", "nodes", down))
+	}
 	members, missing := w.membersAsBefore(f, v)
 	return append(held, members...), missing
 }
@@ -372,8 +393,9 @@ func (w *world) nodeAsBefore(f etcdops.Facts, node string) msg.Msg {
 	n, _ := f.NodeByName(node)
 	differs := func(what string) msg.Msg { return msg.M("proof.rollback."+what, "node", node) }
 	// A member that systemd tries again and again may have written a database of
-	// its own into a directory that was empty: what was there must be there. A WAL
-	// it writes only once it belongs to a cluster, as what was restored does.
+	// its own into a directory that was empty, until the run stopped it: what was
+	// there must be there. A WAL it writes only once it belongs to a cluster, as
+	// what was restored does.
 	same := func(then, now bool) bool { return then == now || now && wasUp(was.Unit) }
 	data := same(was.Data.Exists, n.Data.Exists) && same(was.Data.HasMember, n.Data.HasMember) &&
 		same(was.Data.HasDB, n.Data.HasDB) && was.WAL.HasWAL == n.WAL.HasWAL
