@@ -14,7 +14,7 @@ import (
 // Only with NOVATUI_E2E_FULL=1.
 func TestKilledAtEveryBoundary(t *testing.T) {
 	if !full {
-		t.Skip("takes half an hour: NOVATUI_E2E_FULL=1")
+		t.Skip("takes twelve minutes: NOVATUI_E2E_FULL=1")
 	}
 	for _, fault := range []string{"corrupt-db", "lose-all"} {
 		t.Run(fault, func(t *testing.T) {
