@@ -160,7 +160,7 @@ func logGone(nodes []string) rule {
 				continue // hosts-reachable and data-known speak of these
 			}
 			m, listed := f.MemberOf(node)
-			if listed && !m.Unstarted() && !(n.Data.Exists && n.WAL.HasWAL) {
+			if listed && !m.Unstarted() && withoutLog(n) {
 				return block(msg.M("guard.log-gone.block", "member", m.Name, "node", node, "dir", n.WAL.Path)).
 					on("%s: exists %t, wal files %t", n.Data.Path, n.Data.Exists, n.WAL.HasWAL)
 			}
@@ -168,6 +168,10 @@ func logGone(nodes []string) rule {
 		return pass(msg.M("guard.log-gone.pass"))
 	}
 }
+
+// withoutLog reports whether the member on a node lacks its data directory or
+// its WAL.
+func withoutLog(n etcdops.NodeFacts) bool { return !n.Data.Exists || !n.WAL.HasWAL }
 
 // hostsReachable: everything that a procedure counts on must answer.
 func hostsReachable(nodes []string) rule {

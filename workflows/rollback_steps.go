@@ -237,7 +237,11 @@ func (w *world) unitAsBefore(node string) []engine.Step {
 	for _, c := range commands {
 		s.Commands = append(s.Commands, w.on(node, c, nil))
 	}
-	asBefore := func(unit etcdops.UnitFacts) bool { return unit.Masked() == was.Masked() && wasUp(unit) == wasUp(was) }
+	asBefore := func(unit etcdops.UnitFacts) bool {
+		// One that is only not started may run all the same, where the run never
+		// came to stop it.
+		return unit.Masked() == was.Masked() && (wasUp(unit) == wasUp(was) || w.stoppedForGood(node))
+	}
 	s.Probe = func(ctx context.Context, x *engine.Exec) (engine.Probed, error) {
 		unit, err := w.unit(ctx, x, node, show)
 		switch {
@@ -266,7 +270,7 @@ func (w *world) unitAsBefore(node string) []engine.Step {
 // although systemd kept trying to: the member's log was gone.
 func (w *world) stoppedForGood(node string) bool {
 	n := w.node(node)
-	return wasUp(n.Unit) && n.Data.Error == "" && !(n.Data.Exists && n.WAL.HasWAL)
+	return wasUp(n.Unit) && n.Data.Error == "" && withoutLog(n)
 }
 
 // unitCommands lead back to a unit as it was. held: the run held it down;
@@ -331,7 +335,11 @@ func (w *world) asBefore(f etcdops.Facts, v etcdops.Verdict) (held []msg.Msg, mi
 		held = append(held, msg.M("proof.rollback.data-untouched"))
 	}
 	held = append(held, msg.M("proof.rollback.env"), msg.M("proof.rollback.units"))
-	if down := slices.DeleteFunc(u.on("stop"), func(node string) bool { return !w.stoppedForGood(node) }); len(down) > 0 {
+	down := slices.DeleteFunc(u.on("stop"), func(node string) bool {
+		n, _ := f.NodeByName(node)
+		return !w.stoppedForGood(node) || wasUp(n.Unit)
+	})
+	if len(down) > 0 {
 		held = append(held, msg.M("proof.rollback.not-started", "nodes", down))
 	}
 	members, missing := w.membersAsBefore(f, v)
