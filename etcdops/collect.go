@@ -27,16 +27,17 @@ type Collector struct {
 	nodes []remote.Node
 	conns Conns
 
-	mu    sync.Mutex
-	known map[string]*nodeState
+	mu      sync.Mutex
+	known   map[string]nodeState
+	clients map[string]*endpoint
 }
 
 // nodeState is what the collector keeps of a node between calls. It holds
-// private keys and never leaves the collector.
+// private keys and never leaves the collector. It is replaced as a whole: a call
+// that goes on at the same time keeps what it began with.
 type nodeState struct {
 	material material
 	limit    time.Duration
-	client   *endpoint
 }
 
 // askTimeout is how long an endpoint may take to answer on a fast network.
@@ -47,7 +48,10 @@ const hashTimeout = 10 * time.Second
 
 // NewCollector makes a Collector; nothing is asked before Collect.
 func NewCollector(cfg Config, nodes []remote.Node, conns Conns) *Collector {
-	return &Collector{cfg: cfg, nodes: slices.Clone(nodes), conns: conns, known: map[string]*nodeState{}}
+	return &Collector{
+		cfg: cfg, nodes: slices.Clone(nodes), conns: conns,
+		known: map[string]nodeState{}, clients: map[string]*endpoint{},
+	}
 }
 
 // Close ends the connections to etcd. The nodes' own connections belong to
@@ -55,12 +59,10 @@ func NewCollector(cfg Config, nodes []remote.Node, conns Conns) *Collector {
 func (c *Collector) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, s := range c.known {
-		if s.client != nil {
-			s.client.close()
-		}
+	for _, e := range c.clients {
+		e.close()
 	}
-	c.known = map[string]*nodeState{}
+	c.known, c.clients = map[string]nodeState{}, map[string]*endpoint{}
 	return nil
 }
 
@@ -175,54 +177,61 @@ func (c *Collector) collectNode(ctx context.Context, node remote.Node) (NodeFact
 	return n, a
 }
 
-// toolsOf is what the node's tools said before.
-func (c *Collector) toolsOf(node string) toolsKnown {
+// state is what is kept of a node; false before its first Collect.
+func (c *Collector) state(node string) (nodeState, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s := c.known[node]; s != nil {
-		return s.material.tools
-	}
-	return nil
+	s, ok := c.known[node]
+	return s, ok
+}
+
+// toolsOf is what the node's tools said before.
+func (c *Collector) toolsOf(node string) toolsKnown {
+	s, _ := c.state(node)
+	return s.material.tools
 }
 
 // remember keeps what the tunnel's client needs. A client made with another
 // identity is closed.
-func (c *Collector) remember(node string, m material, trip time.Duration) *nodeState {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.known[node]
-	if s == nil {
-		s = &nodeState{}
-		c.known[node] = s
-	}
-	if s.client != nil && !m.client.same(s.material.client) {
-		s.client.close()
-		s.client = nil
-	}
-	s.material = m
+func (c *Collector) remember(node string, m material, trip time.Duration) nodeState {
 	// A slow link slows the questions as well: opening the tunnel, TLS and the
 	// question are about four round trips.
-	s.limit = askTimeout + min(4*trip, 4*askTimeout)
+	s := nodeState{material: m, limit: askTimeout + min(4*trip, 4*askTimeout)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !m.client.same(c.known[node].material.client) {
+		c.drop(node)
+	}
+	c.known[node] = s
 	return s
+}
+
+// drop closes the client of a node; c.mu is held.
+func (c *Collector) drop(node string) {
+	if e := c.clients[node]; e != nil {
+		e.close()
+		delete(c.clients, node)
+	}
 }
 
 // client gives the open connection to a node's endpoint, or a fresh one when
 // there is none, when dialling failed before, or when the URL is another one.
-func (c *Collector) client(node string, s *nodeState, url string) (*endpoint, error) {
+func (c *Collector) client(node, url string) (*endpoint, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.client != nil && (s.client.broken() || s.client.url != url) {
-		s.client.close()
-		s.client = nil
-	}
-	if s.client == nil {
-		e, err := newEndpoint(url, c.dialFrom(node), s.material.client, s.material.now)
-		if err != nil {
-			return nil, err
+	if e := c.clients[node]; e != nil {
+		if !e.broken() && e.url == url {
+			return e, nil
 		}
-		s.client = e
+		c.drop(node)
 	}
-	return s.client, nil
+	m := c.known[node].material
+	e, err := newEndpoint(url, c.dialFrom(node), m.client, m.now)
+	if err != nil {
+		return nil, err
+	}
+	c.clients[node] = e
+	return e, nil
 }
 
 func (m material) now() time.Time { return time.Now().Add(m.skew) }
@@ -239,13 +248,13 @@ func (c *Collector) dialFrom(node string) dialFunc {
 }
 
 // askNode asks the etcd of a node at the first client URL that it advertises.
-func (c *Collector) askNode(ctx context.Context, n *NodeFacts, s *nodeState) answer {
+func (c *Collector) askNode(ctx context.Context, n *NodeFacts, s nodeState) answer {
 	urls := Host{Config: c.cfg, Facts: *n}.ClientURLs()
 	if len(urls) == 0 {
 		n.Endpoint = EndpointFacts{Error: "the env file names no client URL"}
 		return answer{}
 	}
-	e, err := c.client(n.Node, s, reachableURL(urls[0]))
+	e, err := c.client(n.Node, reachableURL(urls[0]))
 	if err != nil {
 		n.Endpoint = EndpointFacts{ClientURL: urls[0], Error: err.Error()}
 		return answer{}
@@ -269,7 +278,7 @@ func reachableURL(s string) string {
 
 // askPeerPort fills in what the peer port of a silent or leaderless member
 // knows. Its private key is read for this alone, and forgotten at once.
-func (c *Collector) askPeerPort(ctx context.Context, conn remote.Conn, n *NodeFacts, s *nodeState) {
+func (c *Collector) askPeerPort(ctx context.Context, conn remote.Conn, n *NodeFacts, s nodeState) {
 	urls := n.Env.PeerURLs()
 	closed := slices.ContainsFunc(n.Ports, func(p PortFact) bool { return p.Use == "peer" && !p.Listening })
 	if len(urls) == 0 || closed || len(n.Endpoint.OwnMembers) > 0 {
@@ -310,10 +319,8 @@ func (c *Collector) askUnreachable(ctx context.Context, f *Facts, answers map[st
 	if via < 0 {
 		return false
 	}
-	c.mu.Lock()
-	helper := c.known[f.Nodes[via].Node]
-	c.mu.Unlock()
-	if helper == nil {
+	helper, ok := c.state(f.Nodes[via].Node)
+	if !ok {
 		return false
 	}
 	found := make([]*answer, len(f.Nodes))
@@ -370,11 +377,8 @@ func (c *Collector) fillHash(ctx context.Context, n *NodeFacts, revision int64) 
 	if !n.Endpoint.Answers || n.Endpoint.Learner || n.Endpoint.Via != "" {
 		return
 	}
-	var e *endpoint
 	c.mu.Lock()
-	if s := c.known[n.Node]; s != nil {
-		e = s.client
-	}
+	e := c.clients[n.Node]
 	c.mu.Unlock()
 	if e == nil {
 		return

@@ -48,10 +48,8 @@ func (c *Collector) awaitLeader(ctx context.Context, f *Facts, answers []answer,
 		case <-tick.C:
 		}
 		remote.Each(f.Nodes, func(i int, n NodeFacts) error {
-			c.mu.Lock()
-			s := c.known[n.Node]
-			c.mu.Unlock()
-			if s == nil || !n.Endpoint.Answers || n.Endpoint.Via != "" {
+			s, ok := c.state(n.Node)
+			if !ok || !n.Endpoint.Answers || n.Endpoint.Via != "" {
 				return nil
 			}
 			answers[i] = c.askNode(ctx, &f.Nodes[i], s)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -153,5 +154,45 @@ func TestUnitCommandsOverSSH(t *testing.T) {
 			t.Errorf("%d lines of the journal", len(lines))
 		}
 		t.Logf("status over SSH in %d ms", f.Took)
+	}
+}
+
+// TestCollectorSharedByGoroutines: steps on several nodes ask at once, some for
+// everything and others, all the while, for the state of etcd alone. It is the
+// race detector that judges.
+func TestCollectorSharedByGoroutines(t *testing.T) {
+	c, _, _ := labCluster(t, lab.Options{Keys: 10})
+	prev, err := c.Collect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	asks := []func() (Facts, error){
+		func() (Facts, error) { return c.Collect(t.Context()) },
+		func() (Facts, error) { return c.CollectNodes(t.Context(), prev, []string{prev.Nodes[0].Node}) },
+		func() (Facts, error) { return c.Status(t.Context(), prev) },
+		func() (Facts, error) { return c.Status(t.Context(), prev) },
+	}
+	var collecting atomic.Int32
+	collecting.Store(2)
+	for i, err := range remote.Each(asks, func(i int, ask func() (Facts, error)) error {
+		if i < 2 {
+			defer collecting.Add(-1)
+		}
+		for round := 0; i < 2 && round < 5 || i >= 2 && collecting.Load() > 0; round++ {
+			f, err := ask()
+			if err != nil {
+				return err
+			}
+			for _, n := range f.Nodes {
+				if !n.Endpoint.Answers {
+					return fmt.Errorf("%s does not answer: %s %s", n.Node, n.Error, n.Endpoint.Error)
+				}
+			}
+		}
+		return nil
+	}) {
+		if err != nil {
+			t.Errorf("question %d: %v", i, err)
+		}
 	}
 }

@@ -31,10 +31,8 @@ func (c *Collector) Status(ctx context.Context, prev Facts) (Facts, error) {
 
 // statusNode refreshes the unit and the endpoint of a node.
 func (c *Collector) statusNode(ctx context.Context, n NodeFacts, elapsed time.Duration) (NodeFacts, answer) {
-	c.mu.Lock()
-	s := c.known[n.Node]
-	c.mu.Unlock()
-	if s == nil {
+	s, ok := c.state(n.Node)
+	if !ok {
 		// Never probed: whoever wants to know more must Collect.
 		n.Endpoint = EndpointFacts{Error: n.Error}
 		return n, answer{}
@@ -101,13 +99,10 @@ var ErrCompacted = errors.New("the revision is compacted")
 // needs a Collect before it. ErrCompacted when the revision is.
 func (c *Collector) CountKeys(ctx context.Context, n NodeFacts, revision int64) (int64, error) {
 	urls := Host{Config: c.cfg, Facts: n}.ClientURLs()
-	c.mu.Lock()
-	s := c.known[n.Node]
-	c.mu.Unlock()
-	if s == nil || len(urls) == 0 {
+	if _, ok := c.state(n.Node); !ok || len(urls) == 0 {
 		return 0, fmt.Errorf("counting keys on %s: nothing is known of its etcd", n.Node)
 	}
-	e, err := c.client(n.Node, s, reachableURL(urls[0]))
+	e, err := c.client(n.Node, reachableURL(urls[0]))
 	if err != nil {
 		return 0, fmt.Errorf("counting keys on %s: %w", n.Node, err)
 	}

@@ -253,8 +253,13 @@ func (x *run) journalHolds(ctx context.Context, a Answer, torn bool) {
 	}
 }
 
+// oneLine is the end of what a command printed; a data race is told from its
+// beginning, where it says who wrote and who read.
 func oneLine(b []byte) string {
 	text := strings.Join(strings.Fields(string(b)), " ")
+	if i := strings.Index(text, "WARNING: DATA RACE"); i >= 0 {
+		return text[i:min(len(text), i+2000)]
+	}
 	if len(text) > 400 {
 		text = "…" + text[len(text)-400:]
 	}
