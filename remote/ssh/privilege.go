@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/novatui/novatui/assets/msg"
 	"github.com/novatui/novatui/remote"
@@ -27,8 +28,7 @@ func (c *Conn) findPrivilege(ctx context.Context) error {
 	if trySudo {
 		script += "; [ `id -u` -eq 0 ] || sudo -n -- /bin/sh -c " + remote.Quote(print)
 	}
-	limit := c.opts.Timeouts.Privilege
-	r, err := c.runScript(ctx, c.mark.before(script), limit, probeOutput, remote.Streams{})
+	r, err := c.runScript(ctx, c.mark.before(script), c.probeLimit(), probeOutput, remote.Streams{})
 	if err != nil {
 		var shell *shellError
 		if errors.As(err, &shell) {
@@ -55,6 +55,10 @@ func (c *Conn) findPrivilege(ctx context.Context) error {
 	return c.noPrivilege(msg.M("ssh.no-sudo", "user", c.host.user, "said", said), errors.New("sudo -n: "+said))
 }
 
+// probeLimit is the deadline of a first command. That of the phase comes before
+// it: it is the one that has words for the operator.
+func (c *Conn) probeLimit() time.Duration { return 2 * c.opts.Timeouts.Privilege }
+
 // noShell finds the words for an account whose login shell does not run what it
 // is given: nologin, a restricted shell, a menu.
 func (c *Conn) noShell(ctx context.Context, shell *shellError) error {
@@ -72,7 +76,7 @@ func (c *Conn) noShell(ctx context.Context, shell *shellError) error {
 
 // plainTrue runs the word true without any wrapping.
 func (c *Conn) plainTrue(ctx context.Context) (remote.Result, error) {
-	timeout := c.opts.Timeouts.Privilege
+	timeout := c.probeLimit()
 	ch, reqs, release, err := c.openSession(ctx, timeout)
 	if err != nil {
 		return remote.Result{}, err
