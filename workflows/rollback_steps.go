@@ -231,17 +231,18 @@ func (w *world) unitAsBefore(node string) []engine.Step {
 		s.Why = msg.M("step.unit-gone.why")
 	}
 	commands := unitCommands(h, was, held)
+	if held && w.stoppedForGood(node) {
+		// Where the run died before it came to stop it, it still tries to start,
+		// and the one that turns it away may be stopped.
+		commands = append([]remote.Command{h.StopUnit()}, commands...)
+	}
 	if len(commands) == 0 {
 		return nil // it was down and masked before
 	}
 	for _, c := range commands {
 		s.Commands = append(s.Commands, w.on(node, c, nil))
 	}
-	asBefore := func(unit etcdops.UnitFacts) bool {
-		// One that is only not started may run all the same, where the run never
-		// came to stop it.
-		return unit.Masked() == was.Masked() && (wasUp(unit) == wasUp(was) || w.stoppedForGood(node))
-	}
+	asBefore := func(unit etcdops.UnitFacts) bool { return unit.Masked() == was.Masked() && wasUp(unit) == wasUp(was) }
 	s.Probe = func(ctx context.Context, x *engine.Exec) (engine.Probed, error) {
 		unit, err := w.unit(ctx, x, node, show)
 		switch {
